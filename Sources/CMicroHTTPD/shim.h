@@ -1,0 +1,3 @@
+// What Swift cannot import of libmicrohttpd: its variadic functions. Nothing else belongs here.
+#pragma once
+#include <microhttpd.h>

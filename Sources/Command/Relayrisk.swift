@@ -1,0 +1,1 @@
+@main struct Relayrisk { static func main() {} }
