@@ -3,12 +3,32 @@
 
 #include "CShippedFiles.h"
 
-static const unsigned char registry_sql[] = {
+static const unsigned char catalogue_checks_json[] = {
+#embed "../../catalogue/checks.json"
+};
+static const unsigned char catalogue_rm_1_json[] = {
+#embed "../../catalogue/rm-1.json"
+};
+static const unsigned char migrations_0001_registry_sql[] = {
 #embed "../../migrations/0001_registry.sql"
+};
+static const unsigned char migrations_0002_evidence_sql[] = {
+#embed "../../migrations/0002_evidence.sql"
+};
+static const unsigned char migrations_0003_decisions_sql[] = {
+#embed "../../migrations/0003_decisions.sql"
+};
+static const unsigned char openapi_yaml[] = {
+#embed "../../openapi.yaml"
 };
 
 static const ShippedFile files[] = {
-    {"migrations/0001_registry.sql", registry_sql, sizeof registry_sql},
+    {"catalogue/checks.json", catalogue_checks_json, sizeof catalogue_checks_json},
+    {"catalogue/rm-1.json", catalogue_rm_1_json, sizeof catalogue_rm_1_json},
+    {"migrations/0001_registry.sql", migrations_0001_registry_sql, sizeof migrations_0001_registry_sql},
+    {"migrations/0002_evidence.sql", migrations_0002_evidence_sql, sizeof migrations_0002_evidence_sql},
+    {"migrations/0003_decisions.sql", migrations_0003_decisions_sql, sizeof migrations_0003_decisions_sql},
+    {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 
 ShippedFile shipped_file(size_t index) {

@@ -1,0 +1,80 @@
+import HTTPServer
+
+/// Decides who may pass, before a request's body or parameters are read.
+struct Gate: Sendable {
+  let keys: KeyRing
+  let registry: Registry
+  /// Reads what this instance does not know yet; throws when the database cannot be asked.
+  let catchUp: @Sendable () async throws -> Void
+
+  /// What came of asking.
+  enum Passage {
+    case passed(Principal?)
+    case refused(Problem)
+    /// The key is not known here; asking again after catching up decides.
+    case undecided
+  }
+
+  func check(_ head: RequestHead, _ requirement: Requirement) -> Passage {
+    if requirement == .open { return .passed(nil) }
+    if case .loopbackOr = requirement, head.peer.isLoopback { return .passed(nil) }
+    guard let text = bearerToken(head) else {
+      return .refused(Self.unauthorized("A key is needed: send `Authorization: Bearer rr_...`."))
+    }
+    switch keys.verify(text) {
+    case .unknown: return .undecided
+    case .invalid: return .refused(Self.unauthorized("The key is not valid."))
+    case .valid(let principal): return check(principal, requirement)
+    }
+  }
+
+  private func check(_ principal: Principal, _ requirement: Requirement) -> Passage {
+    if let sourceID = principal.sourceID, registry.source(id: sourceID)?.status == .suspended {
+      return .refused(Problem(.forbidden, "The source that this key posts for is suspended."))
+    }
+    switch requirement {
+    case .open, .anyKey: return .passed(principal)
+    case .scopes(let scopes), .loopbackOr(let scopes):
+      if scopes.contains(where: principal.has) { return .passed(principal) }
+      let names = scopes.map(\.rawValue).joined(separator: "` or `")
+      return .refused(Problem(.forbidden, "The key needs the scope `\(names)`."))
+    }
+  }
+
+  /// Wraps a handler so that it runs only for whom the requirement lets pass.
+  func admission(
+    _ requirement: Requirement, _ admit: @escaping @Sendable (Principal?) -> Admission
+  ) -> @Sendable (RequestHead) -> Admission {
+    { head in
+      switch check(head, requirement) {
+      case .passed(let principal): return admit(principal)
+      case .refused(let problem): return .refuse(problem)
+      case .undecided:
+        return .later {
+          do {
+            try await catchUp()
+          } catch {
+            return .refuse(
+              Problem(.databaseUnavailable, "The key cannot be verified now.", headers: [("Retry-After", "1")]))
+          }
+          switch check(head, requirement) {
+          case .passed(let principal): return admit(principal)
+          case .refused(let problem): return .refuse(problem)
+          case .undecided: return .refuse(Self.unauthorized("The key is not valid."))
+          }
+        }
+      }
+    }
+  }
+
+  private func bearerToken(_ head: RequestHead) -> String? {
+    guard let header = head.headers["Authorization"] else { return nil }
+    let parts = header.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+    return String(parts[1])
+  }
+
+  private static func unauthorized(_ detail: String) -> Problem {
+    Problem(.unauthorized, detail, headers: [("WWW-Authenticate", "Bearer realm=\"relayrisk\"")])
+  }
+}

@@ -1,0 +1,69 @@
+import Crypto
+import JSON
+import RiskModel
+
+/// The checks and the methodology that the service ships with.
+public struct Catalogue: Sendable {
+  /// The methodology under which scores are given.
+  public let methodology: Methodology
+  /// The methodology's document as it is shipped, and SHA-256 of these bytes in hexadecimal.
+  let methodologyDocument: [UInt8]
+  let methodologyHash: String
+  /// What a scanner author needs to know of a check: evidence fields, mappings, pitfalls.
+  private let descriptions: [String: JSONObject]
+
+  /// - Throws: `JSONSyntaxError` or `JSONFaults` when a shipped document is wrong, which a test would have shown.
+  public init() throws {
+    methodologyDocument = ShippedFiles.bytes("catalogue/rm-1.json")!
+    methodologyHash = hexadecimal(SHA256.hash(data: methodologyDocument))
+    methodology = try Methodology(try JSONReader.read(methodologyDocument).value)
+    guard case .object(let document) = try JSONReader.read(ShippedFiles.bytes("catalogue/checks.json")!).value,
+      case .array(let checks)? = document["checks"]
+    else { throw JSONFault(pointer: "/checks", detail: "is missing from catalogue/checks.json") }
+    var descriptions: [String: JSONObject] = [:]
+    for case .object(let check) in checks {
+      if case .string(let id)? = check["id"] { descriptions[id] = check }
+    }
+    self.descriptions = descriptions
+  }
+
+  // MARK: - Documents
+
+  func write(concern: Concern, to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", concern.id)
+      json.member("title", concern.title)
+      json.member("impact", concern.impact)
+      json.member("base_rate", concern.baseRate)
+      json.member("fail_half_life_days", concern.failHalfLifeDays)
+      json.member("pass_half_life_days", concern.passHalfLifeDays)
+      json.member("floor", concern.floor)
+    }
+  }
+
+  func write(check: Check, to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", check.id)
+      json.member("concern", check.concernID)
+      json.member("title", check.title)
+      json.member("title_zh", check.titleChinese)
+      json.member("severity", check.severity.rawValue)
+      json.member("kind", check.kind.rawValue)
+      json.member("scored", check.isScored)
+      json.member("sensitivity", check.sensitivity)
+      json.member("objectivity", check.objectivity.rawValue)
+      json.member("access", check.access.rawValue)
+      let description = descriptions[check.id]
+      json.member("evidence_fields", description?["evidence_fields"] ?? .array([]))
+      json.member("mappings", description?["mappings"])
+      json.member("producers", description?["producers"] ?? .array([]))
+      json.member("pitfalls", description?["pitfalls"])
+    }
+  }
+}
+
+/// Lower case, two digits a byte.
+func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+  let digits = Array("0123456789abcdef".utf8)
+  return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}

@@ -1,0 +1,81 @@
+import Crypto
+import JSON
+
+/// What makes two posts the same result, and what tells whether they say the same.
+///
+/// Both are taken over resolved values, so that naming a provider by slug or by host is the same, and before anything
+/// is redacted.
+struct ResultIdentity: Sendable, Hashable {
+  /// SHA-256 over the source and its own id for the result or, without one, over what was observed and when.
+  let identity: [UInt8]
+  /// HMAC-SHA-256 of the content. Keyed, so that a short or guessable content cannot be recovered from it.
+  let digest: [UInt8]
+
+  init(of result: ProbeResult, digestKey: SymmetricKey) {
+    var identity = FieldHasher()
+    identity.add(result.source.bytes)
+    if let externalID = result.externalID {
+      identity.add("external")
+      identity.add(externalID)
+    } else {
+      identity.add("natural")
+      identity.add(result.checkID)
+      identity.add(result.target.address)
+      identity.add(result.target.model)
+      identity.add(result.runID)
+      identity.add(String(result.observedAt.milliseconds))
+    }
+    self.identity = Array(SHA256.hash(data: identity.bytes))
+
+    var content = FieldHasher()
+    content.add(result.source.bytes)
+    for text in [
+      result.checkID, result.outcome.rawValue, String(result.observedAt.milliseconds), result.target.address,
+      result.target.model, result.confidence.description, result.externalID, result.runID, result.vantage?.country,
+      result.vantage?.asn.map(String.init), result.scanner?.name, result.scanner?.version, result.note,
+    ] { content.add(text) }
+    content.add(result.evidence.map(canonicalJSON))
+    digest = Array(HMAC<SHA256>.authenticationCode(for: content.bytes, using: digestKey))
+  }
+}
+
+/// Joins fields so that no two different lists of fields give the same bytes: each with its length before it.
+private struct FieldHasher {
+  private(set) var bytes: [UInt8] = []
+
+  mutating func add(_ field: [UInt8]?) {
+    guard let field else {
+      bytes.append(0)
+      return
+    }
+    bytes.append(1)
+    withUnsafeBytes(of: UInt32(field.count).bigEndian) { bytes.append(contentsOf: $0) }
+    bytes.append(contentsOf: field)
+  }
+
+  mutating func add(_ text: String?) { add(text.map { Array($0.utf8) }) }
+}
+
+/// The same bytes for documents that say the same: members sorted by UTF-8, numbers that a double holds exactly in one
+/// form. A number of more digits keeps them: two large ids that differ in the last digit are not the same.
+private func canonicalJSON(_ value: JSONValue) -> [UInt8] {
+  var json = JSONWriter()
+  func write(_ value: JSONValue) {
+    switch value {
+    case .number(let number) where number.lexeme.utf8.count <= 15: json.value(number.double)
+    case .array(let values):
+      // Containers are written through raw pieces, because the closure-based ones cannot recurse into a captured writer.
+      json.raw(
+        [UInt8(ascii: "[")] + values.map(canonicalJSON).joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "]")])
+    case .object(let object):
+      let members = object.members.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+      let pieces = members.map { member in
+        canonicalJSON(.string(member.name)) + [UInt8(ascii: ":")] + canonicalJSON(member.value)
+      }
+      json.raw([UInt8(ascii: "{")] + pieces.joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "}")])
+    default: json.value(value)
+    }
+  }
+  write(value)
+  return json.bytes
+}

@@ -1,0 +1,127 @@
+import JSON
+import Postgres
+
+/// The statements on `provider` and `provider_host`.
+struct ProviderStore: Sendable {
+  let database: Database
+
+  /// A slug or host that belongs to another provider already.
+  struct Taken: Error {
+    struct Holder: Sendable { let what: String, holder: String }
+    let holders: [Holder]
+  }
+
+  /// Stores a new provider.
+  /// - Throws: `Taken` with every slug and host that another holds; nothing is stored then.
+  func insert(_ provider: Provider) async throws {
+    do {
+      try await database.withTransaction { connection in
+        let holders = try await holders(of: provider.details, in: connection)
+        if !holders.isEmpty { throw Taken(holders: holders) }
+        try await insert(provider, on: connection)
+        try await ChangeLog.append(providers: [provider.id], at: provider.createdAt, to: connection)
+      }
+    } catch PostgresError.server(let error) where error.code == "23505" {
+      // Another registration won between the look and the insert; now it can be named.
+      let holders = try await database.withConnection { try await self.holders(of: provider.details, in: $0) }
+      throw Taken(holders: holders)
+    }
+  }
+
+  private func holders(of details: Provider.Details, in connection: Connection) async throws -> [Taken.Holder] {
+    let slug = details.slug.text
+    let hosts = details.hosts.map(\.text)
+    // A slug equal to another's host, or the reverse, would make one path mean two providers.
+    return try await connection.query(
+      """
+      select 'slug ' || slug, slug from provider where slug = \(slug)
+      union all select 'slug ' || h.host, p.slug from provider_host h join provider p on p.id = h.provider_id
+        where h.host = \(slug)
+      union all select 'host ' || h.host, p.slug from provider_host h join provider p on p.id = h.provider_id
+        where h.host = any(\(hosts))
+      union all select 'host ' || slug, slug from provider where slug = any(\(hosts))
+      """
+    ) { row in Taken.Holder(what: try row.next(String.self), holder: try row.next(String.self)) }
+  }
+
+  private func insert(_ provider: Provider, on connection: Connection) async throws {
+    let details = provider.details
+    var endpoints = JSONWriter()
+    endpoints.array(details.endpoints) { $1.write(to: &$0) }
+    let legalEntity = details.legalEntity.map { entity in
+      var json = JSONWriter()
+      entity.write(to: &json)
+      return JSONB(bytes: json.bytes)
+    }
+    try await connection.execute(
+      """
+      insert into provider (id, slug, name, status, endpoints, legal_entity, declared_regions, claimed_models,
+        software, contact, public_badge, tags, notes, version, created_at, updated_at)
+      values (\(provider.id), \(details.slug.text), \(details.name), \(provider.status.rawValue),
+        \(JSONB(bytes: endpoints.bytes)), \(legalEntity), \(details.declaredRegions), \(details.claimedModels),
+        \(details.software), \(details.contact), \(details.publicBadge), \(details.tags), \(details.notes),
+        \(provider.version), \(provider.createdAt.timestamp), \(provider.updatedAt.timestamp))
+      """)
+    try await connection.execute(
+      """
+      insert into provider_host (host, provider_id, position)
+      select host, \(provider.id), ordinality from unnest(\(details.hosts.map(\.text))) with ordinality as t (host)
+      """)
+  }
+
+  private static let columns = """
+    p.id, p.slug, p.name, p.status, p.endpoints, p.legal_entity, p.declared_regions, p.claimed_models, p.software,
+    p.contact, p.public_badge, p.tags, p.notes, p.version, p.created_at, p.updated_at,
+    (select array_agg(h.host order by h.position) from provider_host h where h.provider_id = p.id)
+    """
+
+  /// Those of `ids` that exist; all with nil.
+  func providers(_ ids: [Identifier]?) async throws -> [Provider] {
+    try await database.query(
+      """
+      select \(unsafeRaw: Self.columns) from provider p
+      where \(ids == nil) or p.id = any(\(ids ?? []))
+      """, Self.decode)
+  }
+
+  /// A page in the order of slugs.
+  func page(after slug: String?, status: Provider.Status?, count: Int) async throws -> [Provider] {
+    // Retired providers are listed only when asked for.
+    try await database.query(
+      """
+      select \(unsafeRaw: Self.columns) from provider p
+      where p.slug > \(slug ?? "")
+        and p.status = any(\(status.map { [$0.rawValue] } ?? ["pending", "active", "suspended"]))
+      order by p.slug limit \(count)
+      """, Self.decode)
+  }
+
+  @Sendable private static func decode(_ row: inout Row) throws -> Provider {
+    let id = try row.next(Identifier.self)
+    let slug = try Slug(try row.next(String.self))
+    let name = try row.next(String.self)
+    let status = Provider.Status(rawValue: try row.next(String.self))!
+    let endpoints = try field(try row.next(JSONB.self)).array(Provider.Endpoint.init)
+    let legalEntity = try row.next(JSONB?.self).map { try Provider.LegalEntity(try field($0)) }
+    var details = Provider.Details(slug: slug, name: name, hosts: [])
+    details.endpoints = endpoints
+    details.legalEntity = legalEntity
+    details.declaredRegions = try row.next([String].self)
+    details.claimedModels = try row.next([String].self)
+    details.software = try row.next(String?.self)
+    details.contact = try row.next(String?.self)
+    details.publicBadge = try row.next(Bool.self)
+    details.tags = try row.next([String].self)
+    details.notes = try row.next(String?.self)
+    let version = try row.next(Int.self)
+    let createdAt = Instant(try row.next(Timestamp.self))
+    let updatedAt = Instant(try row.next(Timestamp.self))
+    details.hosts = try row.next([String].self).map { try Host($0) }
+    return Provider(
+      id: id, details: details, status: status, version: version, createdAt: createdAt, updatedAt: updatedAt)
+  }
+
+  private static func field(_ stored: JSONB) throws -> JSONField {
+    JSONField(value: try JSONReader.read(stored.bytes).value, pointer: "")
+  }
+}

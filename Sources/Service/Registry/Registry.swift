@@ -1,0 +1,71 @@
+import Synchronization
+
+/// Providers and sources in memory: what a reference in a path or a result means, and what scores name.
+final class Registry: Sendable {
+  private struct State {
+    var providers: [Identifier: Provider] = [:]
+    var providerBySlug: [String: Identifier] = [:]
+    var providerByHost: [String: Identifier] = [:]
+    var sources: [Identifier: Source] = [:]
+    var sourceBySlug: [String: Identifier] = [:]
+    var generation = 0
+  }
+  private let state = Mutex(State())
+
+  // MARK: - Reading
+
+  /// Tries id, slug, then host, in this order.
+  func provider(_ reference: String) -> Provider? {
+    state.withLock { state in
+      if let id = Identifier(parsing: reference.lowercased()), let provider = state.providers[id] { return provider }
+      if let id = state.providerBySlug[reference] { return state.providers[id] }
+      guard let host = try? Host(reference), let id = state.providerByHost[host.text] else { return nil }
+      return state.providers[id]
+    }
+  }
+
+  func provider(id: Identifier) -> Provider? { state.withLock { $0.providers[id] } }
+
+  func source(_ reference: String) -> Source? {
+    state.withLock { state in
+      if let id = Identifier(parsing: reference.lowercased()), let source = state.sources[id] { return source }
+      return state.sourceBySlug[reference].flatMap { state.sources[$0] }
+    }
+  }
+
+  func source(id: Identifier) -> Source? { state.withLock { $0.sources[id] } }
+
+  /// Grows with every change of a provider or source.
+  var generation: Int { state.withLock { $0.generation } }
+
+  var counts: (providers: Int, sources: Int) { state.withLock { ($0.providers.count, $0.sources.count) } }
+
+  // MARK: - Taking over what is stored
+
+  func apply(_ provider: Provider) {
+    state.withLock { state in
+      if let old = state.providers[provider.id] {
+        // Two instances' news may arrive in either order; the newer entry stays.
+        guard old.version <= provider.version else { return }
+        state.providerBySlug[old.slug.text] = nil
+        for host in old.details.hosts { state.providerByHost[host.text] = nil }
+      }
+      state.providers[provider.id] = provider
+      state.providerBySlug[provider.slug.text] = provider.id
+      for host in provider.details.hosts { state.providerByHost[host.text] = provider.id }
+      state.generation += 1
+    }
+  }
+
+  func apply(_ source: Source) {
+    state.withLock { state in
+      if let old = state.sources[source.id] {
+        guard old.version <= source.version else { return }
+        state.sourceBySlug[old.slug.text] = nil
+      }
+      state.sources[source.id] = source
+      state.sourceBySlug[source.slug.text] = source.id
+      state.generation += 1
+    }
+  }
+}

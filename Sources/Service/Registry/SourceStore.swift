@@ -1,0 +1,70 @@
+import Postgres
+
+/// The statements on `source` and `source_trust`.
+struct SourceStore: Sendable {
+  let database: Database
+
+  /// - Returns: false when another source has the slug; nothing is stored then.
+  func insert(_ source: Source, by author: String) async throws -> Bool {
+    try await database.withTransaction { connection in
+      let inserted = try await connection.execute(
+        """
+        insert into source (id, slug, name, status, version, created_at, updated_at)
+        values (\(source.id), \(source.slug.text), \(source.name), \(source.status.rawValue), \(source.version),
+          \(source.createdAt.timestamp), \(source.updatedAt.timestamp))
+        on conflict (slug) do nothing
+        """)
+      guard inserted == 1 else { return false }
+      try await appendTrust(of: source, by: author, on: connection)
+      try await ChangeLog.append(access: true, at: source.updatedAt, to: connection)
+      return true
+    }
+  }
+
+  /// Stores a changed source when its version is still the one before.
+  /// - Returns: false when someone else changed it meanwhile; nothing is stored then.
+  func update(_ source: Source, trustChanged: Bool, by author: String) async throws -> Bool {
+    try await database.withTransaction { connection in
+      let updated = try await connection.execute(
+        """
+        update source set name = \(source.name), status = \(source.status.rawValue), version = \(source.version),
+          updated_at = \(source.updatedAt.timestamp)
+        where id = \(source.id) and version = \(source.version - 1)
+        """)
+      guard updated == 1 else { return false }
+      if trustChanged { try await appendTrust(of: source, by: author, on: connection) }
+      try await ChangeLog.append(access: true, at: source.updatedAt, to: connection)
+      return true
+    }
+  }
+
+  private func appendTrust(of source: Source, by author: String, on connection: Connection) async throws {
+    try await connection.execute(
+      """
+      insert into source_trust (source_id, recorded_at, trust, recorded_by)
+      values (\(source.id), \(source.updatedAt.timestamp), \(source.trust), \(author))
+      on conflict (source_id, recorded_at) do update set trust = excluded.trust, recorded_by = excluded.recorded_by
+      """)
+  }
+
+  func all() async throws -> [Source] {
+    try await database.query(
+      """
+      select s.id, s.slug, s.name, s.status, s.version, s.created_at, s.updated_at,
+        (select trust from source_trust t where t.source_id = s.id order by t.recorded_at desc limit 1)
+      from source s order by s.slug
+      """
+    ) { row in
+      let id = try row.next(Identifier.self)
+      let slug = try Slug(try row.next(String.self))
+      let name = try row.next(String.self)
+      let status = Source.Status(rawValue: try row.next(String.self))!
+      let version = try row.next(Int.self)
+      let createdAt = Instant(try row.next(Timestamp.self))
+      let updatedAt = Instant(try row.next(Timestamp.self))
+      return Source(
+        id: id, slug: slug, name: name, trust: try row.next(Double.self), status: status, version: version,
+        createdAt: createdAt, updatedAt: updatedAt)
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import JSON
+import RiskModel
+
+/// Writes a score document: the contract's fields, the numbers unrounded.
+struct ScoreEncoding {
+  let provider: Provider
+  let catalogue: Catalogue
+  let assessment: Assessment
+  let evaluatedAt: Instant
+  let waivers: Int
+  let incidents: Int
+  let isFull: Bool
+
+  private var methodology: Methodology { catalogue.methodology }
+
+  func write(to json: inout JSONWriter) {
+    // Silence is not safety: without enough evidence there is no score, unless a critical failure is confirmed.
+    let isShown = assessment.isSufficient || assessment.concerns.contains { $0.critical == .confirmed }
+    json.object { json in
+      json.object("provider") { json in
+        json.member("id", provider.id.description)
+        json.member("slug", provider.slug.text)
+        json.member("name", provider.details.name)
+        json.member("status", provider.status.rawValue)
+      }
+      json.member("methodology", methodology.id)
+      json.member("methodology_hash", catalogue.methodologyHash)
+      json.member("evaluated_at", evaluatedAt.rfc3339)
+      json.member("score", isShown ? assessment.score : nil)
+      json.member("provisional_score", assessment.score)
+      json.member("grade", isShown ? assessment.grade : nil)
+      json.member("verdict", assessment.verdict.rawValue)
+      json.member("evidence", assessment.isSufficient ? "sufficient" : "insufficient")
+      json.member("coverage", assessment.coverage)
+      json.object("range") { json in
+        json.member("low", assessment.low)
+        json.member("high", assessment.high)
+      }
+      json.object("robust_range") { json in
+        json.member("low", assessment.robustLow)
+        json.member("high", assessment.robustHigh)
+      }
+      json.object("adjustments") { json in
+        json.member("single_source", assessment.singleSourceAdjustment)
+        json.member("floor", assessment.floorAdjustment)
+      }
+      json.member("waivers", waivers)
+      json.member("incidents", incidents)
+      // No dispute can be raised yet; the field is the contract's.
+      json.member("disputes", 0)
+      json.array("concerns", assessment.concerns) { write($1, to: &$0) }
+      json.array("reasons", assessment.reasons) { write($1, to: &$0) }
+      if isFull { json.array("checks", assessment.checks) { write($1, to: &$0) } }
+    }
+  }
+
+  private func write(_ concern: ConcernAssessment, to json: inout JSONWriter) {
+    json.object { json in
+      json.member("concern", concern.id)
+      json.member("title", methodology.concerns[concern.concern].title)
+      json.member("score", concern.score)
+      json.member("points", concern.points)
+      json.member("coverage", concern.coverage)
+      json.member("critical", concern.critical.rawValue)
+    }
+  }
+
+  private func write(_ reason: Reason, to json: inout JSONWriter) {
+    let check = methodology.checks[reason.check]
+    json.object { json in
+      json.member("check", check.id)
+      json.member("title", check.title)
+      json.member("concern", check.concernID)
+      json.member("points", reason.points)
+      json.member("prior_points", reason.priorPoints)
+      json.member("direction", reason.direction.rawValue)
+      json.member("target", reason.target?.address)
+      json.member("model", reason.target?.model)
+      json.array("sources", reason.sources) { $0.value($1) }
+      json.member("last_observed_at", reason.lastObservedAt?.rfc3339)
+      json.member("waived", reason.isWaived)
+      json.member("text", ReasonSentence(reason, check: check).text)
+    }
+  }
+
+  private func write(_ check: CheckAssessment, to json: inout JSONWriter) {
+    json.object { json in
+      json.member("check", methodology.checks[check.check].id)
+      json.member("theta", check.theta)
+      json.member("seen", check.seen)
+      json.member("unseen", check.unseen)
+      json.member("prior", check.prior)
+      json.member("fail_evidence", check.failEvidence)
+      json.member("pass_evidence", check.passEvidence)
+      json.member("target", check.target?.address)
+      json.member("model", check.target?.model)
+      json.member("sources", check.sources)
+      json.member("points", check.points)
+      json.member("critical", check.critical.rawValue)
+      json.member("covered", check.isCovered)
+      json.member("last_observed_at", check.lastObservedAt?.rfc3339)
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import Crypto
+import JSON
+import RiskModel
+
+/// A provider's score as it is sent, and what must still hold for it to be sent again.
+struct ScoreDocument: Sendable {
+  let body: [UInt8]
+  /// Strong, in quotes.
+  let etag: String
+  /// For how long a client may keep it, in seconds.
+  let maxAgeSeconds: Int
+  fileprivate let basis: Basis
+
+  fileprivate struct Basis: Equatable {
+    let evaluatedAt: Instant
+    let evidence: Int
+    let registry: Int
+  }
+}
+
+/// Computes live scores from memory.
+struct Scorer: Sendable {
+  let catalogue: Catalogue
+  let registry: Registry
+  let board: ScoreBoard
+  let clock: Clock
+
+  private var methodology: Methodology { catalogue.methodology }
+
+  /// The live score: evaluated at the later of the current whole UTC minute and the newest counted result, so that
+  /// every instance gives the same bytes.
+  func document(of provider: Provider, isFull: Bool) -> ScoreDocument {
+    let generation = registry.generation
+    let stored = board.evidence(of: provider.id)
+    let (entries, sources, newest) = counted(stored)
+    let instant = max(clock.now().startOfMinute, newest ?? Instant(milliseconds: 0))
+    let basis = ScoreDocument.Basis(evaluatedAt: instant, evidence: stored.generation, registry: generation)
+    let key = ScoreBoard.DocumentKey(provider: provider.id, isFull: isFull)
+    if let document = board.document(key), document.basis == basis { return document }
+
+    let evidence = Evidence(
+      sources: sources, entries: entries,
+      openIncidents: Set(stored.incidents.filter { $0.isOpen(at: instant) }.map(\.concern)),
+      waivedChecks: Set(stored.waivers.filter { $0.isInForce(at: instant) }.map(\.check)))
+    let assessment = methodology.assess(evidence, at: instant)
+    var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
+    ScoreEncoding(
+      provider: provider, catalogue: catalogue, assessment: assessment, evaluatedAt: instant,
+      waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull
+    ).write(to: &json)
+    let document = ScoreDocument(
+      body: json.bytes, etag: "\"\(hexadecimal(SHA256.hash(data: json.bytes).prefix(16)))\"",
+      maxAgeSeconds: maxAgeSeconds(evidence, assessment, at: instant), basis: basis)
+    board.remember(document, as: key)
+    return document
+  }
+
+  /// The entries that count: of checks the methodology knows and of sources that are not suspended.
+  private func counted(
+    _ stored: ScoreBoard.Evidence
+  ) -> (entries: [Evidence.Entry], sources: [Evidence.Source], newest: Instant?) {
+    var indices: [Identifier: Int] = [:]
+    var sources: [Evidence.Source] = []
+    var entries: [Evidence.Entry] = []
+    entries.reserveCapacity(stored.cells.count)
+    var newest: Instant?
+    for cell in stored.cells.values {
+      guard let check = methodology.checkIndex(cell.key.check), let source = registry.source(id: cell.key.source),
+        source.status == .active
+      else { continue }
+      let index =
+        indices[source.id]
+        ?? {
+          sources.append(Evidence.Source(slug: source.slug.text, trust: source.trust))
+          indices[source.id] = sources.count - 1
+          return sources.count - 1
+        }()
+      entries.append(Evidence.Entry(check: check, target: cell.key.target, source: index, cell: cell.cell))
+      newest = max(newest ?? cell.cell.newest, cell.cell.newest)
+    }
+    return (entries, sources, newest)
+  }
+
+  /// At most 30, and small enough that decay cannot move the score by 0.1 or change the verdict meanwhile.
+  private func maxAgeSeconds(_ evidence: Evidence, _ now: Assessment, at instant: Instant) -> Int {
+    for seconds in [30, 10, 3] {
+      let later = methodology.assess(evidence, at: instant + Int64(seconds * 1000))
+      if abs(later.score - now.score) < 0.1, later.verdict == now.verdict { return seconds }
+    }
+    return 0
+  }
+}
