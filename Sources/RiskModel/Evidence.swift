@@ -48,8 +48,6 @@ public struct Evidence: Sendable {
   struct Row {
     let check, target, source: Int32
     let cell: EvidenceCell
-
-    var place: (Int32, Int32, Int32) { (check, target, source) }
   }
 
   /// - Precondition: slugs differ, and there is at most one cell for a source, a check and a target. Entries of checks
@@ -73,30 +71,47 @@ public struct Evidence: Sendable {
     targets = targetOrder.map { distinct[$0] }
     let targetRanks = Self.ranks(targetOrder)
 
-    rows = zip(entries, targetNumbers).map { entry, number in
+    var rows = zip(entries, targetNumbers).map { entry, number in
       Row(
         check: Int32(entry.check), target: targetRanks[number], source: sourceRanks[entry.source], cell: entry.cell)
-    }.sorted { $0.place < $1.place }
+    }
+    // Least significant first; each pass keeps the order of the one before.
+    Self.sort(&rows, by: \.source)
+    Self.sort(&rows, by: \.target)
+    Self.sort(&rows, by: \.check)
     for (row, next) in zip(rows, rows.dropFirst()) {
-      precondition(row.place != next.place, "two cells of one source on one check and target")
+      let isDuplicate = row.check == next.check && row.target == next.target && row.source == next.source
+      precondition(!isDuplicate, "two cells of one source on one check and target")
+    }
+    self.rows = rows
+  }
+
+  /// A stable counting sort: the ranks are small and dense, so that three passes beat a sort by comparison.
+  @inline(__always)
+  private static func sort(_ rows: inout [Row], by rank: (Row) -> Int32) {
+    var starts = [Int](repeating: 0, count: Int(rows.lazy.map(rank).max() ?? 0) + 2)
+    for row in rows { starts[Int(rank(row)) + 1] += 1 }
+    for index in starts.indices.dropFirst() { starts[index] += starts[index - 1] }
+    let unsorted = rows
+    for row in unsorted {
+      rows[starts[Int(rank(row))]] = row
+      starts[Int(rank(row))] += 1
     }
   }
 
   /// The targets in the order of their first entry, and each entry's number among them. Sorting the few targets and
   /// then the many entries by number is far cheaper than sorting the entries by their targets' bytes.
   private static func distinctTargets(of entries: [Entry]) -> (targets: [Target], numbers: [Int]) {
+    // Most providers have a handful of targets, which are compared sooner than hashed.
+    let comparedMax = 8
     var targets: [Target] = []
     var numbers: [Target: Int] = [:]
-    var previous = 0
     let ofEntries = entries.map { entry in
-      // Entries usually come in runs of one target.
-      if previous < targets.count, targets[previous] == entry.target { return previous }
-      previous = numbers[entry.target] ?? targets.count
-      if previous == targets.count {
-        numbers[entry.target] = previous
-        targets.append(entry.target)
-      }
-      return previous
+      if let number = targets.prefix(comparedMax).firstIndex(of: entry.target) { return number }
+      if targets.count > comparedMax, let number = numbers[entry.target] { return number }
+      numbers[entry.target] = targets.count
+      targets.append(entry.target)
+      return targets.count - 1
     }
     return (targets, ofEntries)
   }

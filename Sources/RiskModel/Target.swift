@@ -2,7 +2,7 @@
 ///
 /// The same address with another model is another target. Identity and order go by the bytes of UTF-8, as they do in
 /// the database and in the methodology: Swift's own comparison of strings holds canonically equivalent spellings equal,
-/// and would merge two targets that everything else keeps apart.
+/// and would merge two targets that everything else keeps apart. The hash may stay Swift's: equal bytes hash equally.
 public struct Target: Sendable, Hashable, Comparable {
   public let address: String
   public let model: String?
@@ -13,10 +13,10 @@ public struct Target: Sendable, Hashable, Comparable {
   }
 
   public static func == (left: Target, right: Target) -> Bool {
-    guard left.address.utf8.elementsEqual(right.address.utf8) else { return false }
+    guard left.address.hasBytes(of: right.address) else { return false }
     switch (left.model, right.model) {
     case (nil, nil): return true
-    case (let left?, let right?): return left.utf8.elementsEqual(right.utf8)
+    case (let left?, let right?): return left.hasBytes(of: right)
     default: return false
     }
   }
@@ -31,13 +31,12 @@ public struct Target: Sendable, Hashable, Comparable {
     case (let left?, let right?): return left.utf8.lexicographicallyPrecedes(right.utf8)
     }
   }
+}
 
-  public func hash(into hasher: inout Hasher) {
-    var address = address
-    address.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-    guard var model else { return }
-    // A byte that UTF-8 cannot hold keeps ("a", "b") and ("ab", nil) apart.
-    hasher.combine(UInt8.max)
-    model.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+extension String {
+  /// Swift compares ASCII by blocks of memory, and ASCII has one spelling only; the rest is compared byte by byte.
+  fileprivate func hasBytes(of other: String) -> Bool {
+    guard self == other else { return false }
+    return utf8Span.isKnownASCII && other.utf8Span.isKnownASCII || utf8.elementsEqual(other.utf8)
   }
 }
