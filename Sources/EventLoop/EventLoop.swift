@@ -160,7 +160,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     defer { EventLoopThread.current = nil }
     while true {
       let stopping = runJobs()
-      timers.fire(until: .now)
+      // Taken out before they run: a timer that schedules the next one changes the queue.
+      for timer in timers.takeDue(until: .now) { timer.fire() }
       var wait = timers.next.map { $0 - .now }
       for source in sources {
         guard let limit = source.turn() else { continue }

@@ -10,6 +10,13 @@ public final class Timer {
 
   /// The call is not made, if it was not made yet.
   public func cancel() { work = nil }
+
+  /// Makes the call, unless it was cancelled or made already.
+  func fire() {
+    let work = work
+    self.work = nil
+    work?()
+  }
 }
 
 /// The timers of a loop as a binary heap by deadline. Cancelled ones stay until due, without their closure;
@@ -40,18 +47,14 @@ struct TimerQueue {
     return timer
   }
 
-  /// Makes the calls that are due at `instant`, earliest first; calls they add are left for the next turn.
-  mutating func fire(until instant: ContinuousClock.Instant) {
+  /// Removes the timers that are due at `instant`, earliest first.
+  mutating func takeDue(until instant: ContinuousClock.Instant) -> [Timer] {
     var due: [Timer] = []
     while let first = heap.first, first.deadline <= instant {
       due.append(first)
       removeFirst()
     }
-    for timer in due {
-      let work = timer.work
-      timer.work = nil
-      work?()
-    }
+    return due
   }
 
   private mutating func removeFirst() {

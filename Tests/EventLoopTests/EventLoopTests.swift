@@ -82,6 +82,27 @@ import Testing
     }
   }
 
+  @Test func aTimerMayScheduleTheNextAndCancelOneThatIsDueToo() async {
+    await withLoop { loop in
+      let seen = await withCheckedContinuation { (continuation: CheckedContinuation<[Int], Never>) in
+        loop.execute {
+          let box = Box<[Int]>([])
+          let second = Box<Timer?>(nil)
+          loop.schedule(after: .zero) {
+            box.value.append(1)
+            second.value?.cancel()
+            loop.schedule(after: .zero) {
+              box.value.append(3)
+              continuation.resume(returning: box.value)
+            }
+          }
+          second.value = loop.schedule(after: .zero) { box.value.append(2) }
+        }
+      }
+      #expect(seen == [1, 3])
+    }
+  }
+
   @Test func manyCancelledTimersLeaveTheLiveOnesInOrder() async {
     await withLoop { loop in
       let seen = await withCheckedContinuation { (continuation: CheckedContinuation<[Int], Never>) in

@@ -1,0 +1,160 @@
+internal import CMicroHTTPD
+import EventLoop
+import Glibc
+import Logging
+import Synchronization
+
+/// One libmicrohttpd daemon run from outside by one loop.
+///
+/// Unchecked: but for the counters it belongs to its loop's thread; it travels only to be named in work for the loop.
+final class Daemon: EventSource, @unchecked Sendable {
+  enum Phase {
+    case serving
+    /// Still serving, but every answer ends its connection.
+    case closing
+    /// New requests are refused.
+    case refusing
+  }
+
+  /// How often deadlines are looked at: one clock for all connections instead of a timer for each request.
+  private static let sweepInterval = Duration.milliseconds(250)
+
+  let loop: EventLoop
+  let router: Router
+  let limits: ServerLimits
+  let logger: Logger
+  let problem: @Sendable (any Error) -> Problem?
+  let observe: @Sendable (RequestSummary) -> Void
+  let gate: ConnectionGate
+  let lingering: Lingering
+  /// From the head to the end of the answer.
+  let requestsInFlight = Atomic<Int>(0)
+
+  var phase = Phase.serving
+  var requestIDs = RequestIDGenerator()
+  private(set) var handle: OpaquePointer?
+  private var listenSocket: Int32 = -1
+  private var connections: [Int32: Connection] = [:]
+  private var watch: Watch?
+  private var sweepTimer: Timer?
+  private var mustRunAgain = false
+
+  init(loop: EventLoop, configuration: ServerConfiguration, gate: ConnectionGate) {
+    self.loop = loop
+    self.gate = gate
+    router = configuration.router
+    limits = configuration.limits
+    logger = configuration.logger
+    problem = configuration.problem
+    observe = configuration.observe
+    lingering = Lingering(loop: loop, bytesMax: configuration.limits.refusedBodyBytesMax)
+  }
+
+  var shuttingDown: Problem {
+    Problem(.shuttingDown, "this instance is stopping", headers: [("Retry-After", "1")])
+  }
+
+  // MARK: - Life, on the loop
+
+  /// - Returns: false when libmicrohttpd has no memory or descriptors left.
+  func start(listeningOn socket: Int32) -> Bool {
+    var options = DaemonCallbacks.options(for: self)
+    options.listen_socket = socket
+    // The gate is what limits; at the library's own limit new clients would hang in the backlog instead.
+    options.connections_max = UInt32(limits.connectionsMax + 1024)
+    options.idle_timeout_seconds = UInt32(limits.idleTimeoutSeconds)
+    options.connection_memory_bytes_max = limits.connectionMemoryBytesMax
+    guard let handle = mhd_start(&options) else { return false }
+    self.handle = handle
+    listenSocket = socket
+    // What is ready is handled by `turn()`, which follows.
+    watch = loop.watch(mhd_epoll_descriptor(handle), for: .readable) { _ in }
+    loop.add(self)
+    return true
+  }
+
+  func turn() -> Duration? {
+    guard let handle else { return nil }
+    repeat {
+      mustRunAgain = false
+      _ = MHD_run(handle)
+      // The library's own timeout does not know of connections that were resumed meanwhile.
+    } while mustRunAgain
+    var milliseconds: UInt64 = 0
+    return MHD_get_timeout(handle, &milliseconds) == .YES
+      ? .milliseconds(Int64(clamping: milliseconds)) : nil
+  }
+
+  func resume(_ connection: OpaquePointer) {
+    mustRunAgain = true
+    MHD_resume_connection(connection)
+  }
+
+  /// The first step of the end: who is connected is still served.
+  func stopHandshakes() {
+    phase = .closing
+    if handle != nil { ListenSocket.refuseNewHandshakes(listenSocket) }
+  }
+
+  /// Takes no more connections from the listening socket but those that clients consider open already.
+  func stopAccepting() {
+    guard let handle else { return }
+    let socket = MHD_quiesce_daemon(handle)
+    guard socket >= 0 else { return }
+    while let accepted = ListenSocket.accept(socket) {
+      _ = accepted.withAddress { MHD_add_connection(handle, accepted.descriptor, $0, $1) }
+    }
+    close(socket)
+  }
+
+  /// Answers 503 for every handler that still waits.
+  func abandonHandlers() {
+    for connection in connections.values { connection.exchange?.expire(shuttingDown) }
+  }
+
+  /// - Precondition: no connection is suspended.
+  func stop() {
+    guard let handle else { return }
+    loop.remove(self)
+    watch?.cancel()
+    sweepTimer?.cancel()
+    lingering.endAll()
+    self.handle = nil
+    MHD_stop_daemon(handle)
+  }
+
+  // MARK: - Connections, from the callbacks
+
+  func opened(_ handle: OpaquePointer) -> Connection {
+    let peer = mhd_client_address(handle).map { Peer($0) } ?? Peer(address: "unknown", isLoopback: false)
+    let connection = Connection(descriptor: mhd_connection_descriptor(handle), peer: peer)
+    connections[connection.descriptor] = connection
+    gate.opened(peer)
+    if sweepTimer == nil { scheduleSweep() }
+    return connection
+  }
+
+  func closed(_ connection: Connection) {
+    connections[connection.descriptor] = nil
+    gate.closed(connection.peer)
+  }
+
+  private func scheduleSweep() {
+    sweepTimer = loop.schedule(after: Self.sweepInterval) { [weak self] in self?.sweep() }
+  }
+
+  private func sweep() {
+    let now = ContinuousClock.now
+    let headLimit = Duration.seconds(limits.idleTimeoutSeconds + limits.requestDeadlineSeconds)
+    for connection in connections.values {
+      if let exchange = connection.exchange {
+        guard now >= exchange.deadline else { continue }
+        exchange.expire(Problem(.deadlineExceeded, "the request took longer than it may"))
+      } else if now - connection.idleSince >= headLimit {
+        // Silence alone is libmicrohttpd's to end; this one sends a byte now and then.
+        connection.cut()
+      }
+    }
+    if connections.isEmpty { sweepTimer = nil } else { scheduleSweep() }
+  }
+}

@@ -1,0 +1,112 @@
+internal import CMicroHTTPD
+import Glibc
+import Logging
+
+/// From a `Response` to what libmicrohttpd sends.
+extension Exchange {
+  /// Answers; called inside a callback of libmicrohttpd.
+  func reply(_ response: Response, closes: Bool = false) -> MHD_Result {
+    stage = .replied
+    state.reply()
+    do throws(ResponseFault) {
+      return try send(response, closes: closes)
+    } catch {
+      log(error)
+      let problem = Problem(.internalError, "the request id leads to the cause in the log")
+      return (try? send(problemResponse(problem), closes: closes)) ?? .NO
+    }
+  }
+
+  private func send(_ response: Response, closes: Bool) throws(ResponseFault) -> MHD_Result {
+    // Every answer of a server that stops ends its connection, so that none is idle when the server is gone.
+    let closes = closes || daemon.phase != .serving
+    let requestID = requestIDHeader(status: response.status)
+    let isNotModified = isNotModified(response)
+    var headers = response.headers
+    var bytes: [UInt8] = []
+    switch response.body {
+    case .none: break
+    case .bytes(let body): bytes = body
+    case .prepared(let prepared):
+      if headers.isEmpty, requestID == nil, !closes, response.status == prepared.status {
+        if isNotModified {
+          return try prepared.withNotModified { queue($0, status: 304, bodyBytes: prepared.body.count) }
+        }
+        return queue(prepared.message, status: prepared.status, bodyBytes: prepared.body.count)
+      }
+      bytes = prepared.body
+      headers = prepared.headers + headers
+    }
+    // With the body, which is not sent with this status: the length announced has to be the representation's.
+    if isNotModified { headers = ConditionalRequest.headersKept(headers) }
+    if let requestID { headers.append(("X-Request-Id", requestID)) }
+    let status = isNotModified ? 304 : response.status
+    let message = try MessageHandle(status: status, headers: headers, body: bytes, closesConnection: closes)
+    return queue(message, status: status, bodyBytes: bytes.count)
+  }
+
+  private func queue(_ message: borrowing MessageHandle, status: Int, bodyBytes: Int) -> MHD_Result {
+    self.status = status
+    let hasBody = methodName != Method.head.rawValue && status != 204 && status != 304
+    responseBodyBytes = hasBody ? bodyBytes : 0
+    return MHD_queue_response(handle, UInt32(status), message.pointer)
+  }
+
+  /// Errors always say their id; a success gives back what the client sent, if it is harmless.
+  private func requestIDHeader(status: Int) -> String? {
+    if status >= 400 { return requestID.description }
+    guard let sent = headers["X-Request-Id"], 1...128 ~= sent.utf8.count,
+      sent.utf8.allSatisfy({ 0x21...0x7E ~= $0 })
+    else { return nil }
+    return sent
+  }
+
+  private func isNotModified(_ response: Response) -> Bool {
+    guard response.status == 200, let head, head.method == .get || head.method == .head,
+      headers.occurrences(of: "If-None-Match") > 0, let tag = response.header("ETag")
+    else { return false }
+    return ConditionalRequest.matches(headers.all("If-None-Match"), entityTag: tag)
+  }
+
+  // MARK: - Errors
+
+  func problemResponse(_ problem: Problem) -> Response { problem.response(instance: requestID.description) }
+
+  /// What a handler threw, as an answer.
+  func response(for error: any Error) -> Response {
+    if let problem = error as? Problem ?? daemon.problem(error) { return problemResponse(problem) }
+    log(error)
+    return problemResponse(Problem(.internalError, "the request id leads to the cause in the log"))
+  }
+
+  private func log(_ error: any Error) {
+    errorLogged = true
+    daemon.logger.error(
+      "a request failed",
+      metadata: [
+        "request_id": "\(requestID)", "method": "\(methodName)", "route": "\(route?.pattern ?? "-")",
+        "error": "\(String(reflecting: error))",
+      ])
+  }
+
+  // MARK: - A body that does not end
+
+  /// Ends a chunked upload that goes on after it was refused. libmicrohttpd takes no answer inside a body, but nothing
+  /// of this exchange was sent yet, so the socket is ours to write the refusal to before the connection is given up.
+  func cutOff() -> MHD_Result {
+    if let refusal, case .bytes(let body) = refusal.body {
+      var text = "HTTP/1.1 \(refusal.status) Refused\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n"
+      for header in refusal.headers { text += "\(header.name): \(header.value)\r\n" }
+      text += "X-Request-Id: \(requestID)\r\nContent-Length: \(body.count)\r\n\r\n"
+      let bytes = Array(text.utf8) + body
+      // The socket does not block, and a full buffer is not waited for: this client is not owed more.
+      _ = Glibc.send(connection.descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+      status = refusal.status
+      responseBodyBytes = body.count
+    }
+    leavesBodyUnread = true
+    stage = .replied
+    state.reply()
+    return .NO
+  }
+}

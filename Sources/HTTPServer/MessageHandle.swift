@@ -1,0 +1,69 @@
+internal import CMicroHTTPD
+
+/// A response as libmicrohttpd keeps it: headers copied, body copied or kept alive, reference-counted by the library.
+///
+/// Sendable: nothing changes it after `init`, and the library guards its reference count by a lock.
+struct MessageHandle: ~Copyable, @unchecked Sendable {
+  /// Beyond this copying costs more than keeping the array alive does.
+  private static let copiedBodyBytesMax = 4096
+
+  let pointer: OpaquePointer
+
+  /// - Parameter closesConnection: whether the connection ends after this response.
+  init(
+    status: Int, headers: [(name: String, value: String)], body: [UInt8], closesConnection: Bool = false
+  ) throws(ResponseFault) {
+    guard 200...599 ~= status else { throw .invalidStatus(status) }
+    for header in headers { try Self.check(header.name, header.value) }
+    // Never sniffed: what is served as JSON must not run as a page.
+    let own = [("X-Content-Type-Options", "nosniff")] + (closesConnection ? [("Connection", "close")] : [])
+    let made = Self.make(body)
+    for (name, value) in headers + own {
+      // Never ignored: the library refuses what it cannot write on one line.
+      guard MHD_add_response_header(made, name, value) == .YES else {
+        MHD_destroy_response(made)
+        throw .invalidHeaderValue(name: name)
+      }
+    }
+    pointer = made
+  }
+
+  deinit { MHD_destroy_response(pointer) }
+
+  private static func check(_ name: String, _ value: String) throws(ResponseFault) {
+    guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte) else { throw .invalidHeaderName(name) }
+    guard !value.isEmpty, value.utf8.allSatisfy(isFieldValueByte) else { throw .invalidHeaderValue(name: name) }
+    switch name.utf8.count {
+    case 4, 10, 14, 17:
+      let reserved = ["date", "connection", "content-length", "transfer-encoding"]
+      if reserved.contains(name.lowercased()) { throw .reservedHeader(name) }
+    default: break
+    }
+  }
+
+  private static func make(_ body: [UInt8]) -> OpaquePointer {
+    let made: OpaquePointer?
+    if body.count <= copiedBodyBytesMax {
+      made = body.withUnsafeBytes { bytes in
+        MHD_create_response_from_buffer(
+          bytes.count, UnsafeMutableRawPointer(mutating: bytes.baseAddress), .RESPMEM_MUST_COPY)
+      }
+    } else {
+      let owner = Unmanaged.passRetained(BodyOwner(body))
+      made = owner.takeUnretainedValue().bytes.withUnsafeBytes { bytes in
+        MHD_create_response_from_buffer_with_free_callback_cls(
+          bytes.count, UnsafeMutableRawPointer(mutating: bytes.baseAddress),
+          { Unmanaged<BodyOwner>.fromOpaque($0!).release() }, owner.toOpaque())
+      }
+    }
+    guard let made else { fatalError("no memory for a response of \(body.count) bytes") }
+    return made
+  }
+}
+
+/// Keeps the storage of a body where it is while the library sends from it: an array's heap storage does not move
+/// while a reference holds it and nobody mutates it.
+private final class BodyOwner {
+  let bytes: [UInt8]
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
+}

@@ -1,0 +1,45 @@
+/// What becomes of a request whose head is known.
+public enum Admission: Sendable {
+  /// Answered on the loop at once: for work of microseconds that waits for nothing.
+  case direct(@Sendable (Request) throws -> Response)
+  /// Answered by a task that runs on the loop; nothing in it may block.
+  case async(@Sendable (Request) async throws -> Response)
+  /// Answered with the problem, the body dropped.
+  case refuse(Problem)
+  /// Decided by a task, still before the body is read. It may come to another `.later`.
+  case later(@Sendable () async -> Admission)
+}
+
+/// One method of one pattern of paths.
+public struct Route: Sendable {
+  public let method: Method
+  /// `/v1/providers/{p}/score`: a `{name}` stands for one segment that is not empty.
+  public let pattern: String
+  /// Bytes of body that are read; more is answered with 413.
+  public let bodyBytesMax: Int
+  /// Media types of the body that are read, without parameters, in lower case. Empty: the route takes no body, and a
+  /// request that has one is answered with 413.
+  public let contentTypes: [String]
+  /// Replaces `ServerLimits.requestDeadlineSeconds` when it is not nil.
+  public let requestDeadlineSeconds: Int?
+  /// Called on the loop once the head is known: the place for keys and scopes, before body and parameters are looked
+  /// at. It must not block.
+  public let admit: @Sendable (RequestHead) -> Admission
+
+  public init(
+    _ method: Method, _ pattern: String, bodyBytesMax: Int = 128 * 1024, contentTypes: [String] = [],
+    requestDeadlineSeconds: Int? = nil, admit: @escaping @Sendable (RequestHead) -> Admission
+  ) {
+    self.method = method
+    self.pattern = pattern
+    self.bodyBytesMax = bodyBytesMax
+    self.contentTypes = contentTypes
+    self.requestDeadlineSeconds = requestDeadlineSeconds
+    self.admit = admit
+  }
+}
+
+/// Two routes that no request could tell apart, or a pattern that is none.
+public struct RouteConflict: Error, Sendable, Equatable, CustomStringConvertible {
+  public let description: String
+}
