@@ -1,0 +1,78 @@
+import Synchronization
+
+/// A connection that belongs to one task for a while: its statements run one after the other in one session.
+/// It is not to be used after the closure it was handed to has returned.
+public final class Connection: Sendable {
+  let session: Session
+  private let isFinished = Atomic(false)
+  /// Whether something of the session outlives a transaction, so that nobody else may get it.
+  private let isAltered = Atomic(false)
+
+  init(_ session: Session) { self.session = session }
+
+  /// Runs one statement and decodes its rows.
+  public func query<Value: Sendable>(
+    _ query: Query, _ decode: @Sendable (inout Row) throws -> Value
+  ) async throws(PostgresError) -> [Value] {
+    try await run(query).map(decode)
+  }
+
+  /// Runs one statement.
+  /// - Returns: the rows affected, or returned.
+  @discardableResult
+  public func execute(_ query: Query) async throws(PostgresError) -> Int {
+    try await run(query).affectedRowCount
+  }
+
+  /// Runs any number of statements without parameters, for migrations. Only the server's own time limit holds.
+  /// - Throws: the first error. The script is one transaction unless it says otherwise or one is open.
+  public func executeScript(_ sql: String) async throws {
+    try checkInUse()
+    try await session.runScript(sql)
+  }
+
+  /// Sets the time after which the server ends a statement on this connection, and the caller's own limit with it;
+  /// 0 is for ever. The connection is closed when it is given back.
+  public func setStatementTimeout(milliseconds: Int) async throws(PostgresError) {
+    try await execute("SET statement_timeout = \(unsafeRaw: String(milliseconds))")
+    isAltered.store(true, ordering: .relaxed)
+    await session.setClientTimeout(
+      DatabaseConfiguration.clientTimeout(statementTimeoutMilliseconds: milliseconds))
+  }
+
+  /// Keeps the session from being handed to somebody else, for what belongs to it (advisory locks, temporary tables).
+  public func closeWhenDone() { isAltered.store(true, ordering: .relaxed) }
+
+  func run(_ query: Query) async throws(PostgresError) -> ResultTable {
+    try checkInUse()
+    let session = session
+    let timeout = await session.clientTimeout
+    let outcome = await withCheckedContinuation { continuation in
+      let statement = PendingStatement(query, mayRetry: false, timeout: timeout, continuation)
+      session.loop.execute { session.assumeIsolated { $0.submitSequentially(statement) } }
+    }
+    return try outcome.get()
+  }
+
+  func checkInUse() throws(PostgresError) {
+    guard !isFinished.load(ordering: .relaxed) else {
+      throw .protocolViolation("a connection was used after it was given back")
+    }
+  }
+
+  /// COMMIT of a failed transaction is no error to the server but a ROLLBACK, which must not pass for success.
+  func commit() async throws(PostgresError) {
+    guard try await run("COMMIT").commandTag == "COMMIT" else {
+      throw .server(
+        ServerError(code: "25P02", message: "the transaction was rolled back because a statement in it had failed"))
+    }
+  }
+
+  /// Ends the use: what was left open is rolled back.
+  /// - Returns: whether somebody else may use the session.
+  func finish() async -> Bool {
+    if await !session.isAtRest { _ = try? await execute("ROLLBACK") }
+    isFinished.store(true, ordering: .relaxed)
+    return !isAltered.load(ordering: .relaxed)
+  }
+}

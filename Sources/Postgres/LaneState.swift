@@ -1,0 +1,178 @@
+/// What a prepared statement is found by: the same SQL with other parameter types is another statement.
+struct StatementKey: Hashable, Sendable {
+  let sql: String
+  let parameterTypes: [UInt32]
+}
+
+/// The order of one connection in pipeline mode: which statement the next result belongs to, and which statements the
+/// server has prepared. Pure: event in, action out.
+///
+/// Every statement is a group of commands with a Sync of its own, so that a failing one harms no neighbour. libpq gives
+/// for each command its result and then NULL, and for the Sync one result with no NULL after it.
+struct LaneState<Payload> {
+  /// The commands before one Sync, in this order: DEALLOCATE, Parse, Bind with Execute.
+  struct Group: Equatable {
+    var deallocates: String?
+    var prepares: Bool
+    /// Empty for the unnamed statement.
+    var name: String
+
+    var commandCount: Int { 1 + (prepares ? 1 : 0) + (deallocates == nil ? 0 : 1) }
+  }
+
+  enum Reply: Equatable {
+    case success
+    case failure(sqlState: String)
+    /// Skipped by the server because an earlier command of the group failed.
+    case aborted
+  }
+
+  enum Event {
+    /// `mayRetry` is false inside a transaction, where a failure has spoilt what came before.
+    case submit(Payload, StatementKey, mayRetry: Bool)
+    case reply(Reply)
+    case commandEnd
+    case sync
+  }
+
+  enum Action {
+    case send(Payload, Group)
+    /// The result just read is what the statement at the head came to.
+    case keepResult
+    case dropResult
+    case none
+    case complete(Payload)
+    case violation(String)
+  }
+
+  private struct Entry {
+    var payload: Payload
+    let key: StatementKey
+    let group: Group
+    let mayRetry: Bool
+    var commandsEnded = 0
+    var hasReply = false
+    var failure: String?
+    var isAbandoned = false
+
+    var isAtPrepare: Bool { group.prepares && commandsEnded == group.commandCount - 2 }
+    var isAtExecute: Bool { commandsEnded == group.commandCount - 1 }
+  }
+
+  private var inFlight = Fifo<Entry>()
+  private var names: [StatementKey: String] = [:]
+  private var namesMade = 0
+  /// Beyond this many, statements are parsed each time under the empty name; the program has fewer.
+  private let preparedMax: Int
+
+  init(preparedMax: Int = 256) { self.preparedMax = preparedMax }
+
+  var isEmpty: Bool { inFlight.isEmpty }
+  var count: Int { inFlight.count }
+
+  mutating func handle(_ event: Event) -> Action {
+    switch event {
+    case .submit(let payload, let key, let mayRetry):
+      return submit(payload, key, mayRetry: mayRetry, deallocates: nil)
+    case .reply(let reply): return receive(reply)
+    case .commandEnd: return endCommand()
+    case .sync: return synchronise()
+    }
+  }
+
+  private mutating func submit(
+    _ payload: Payload, _ key: StatementKey, mayRetry: Bool, deallocates: String?
+  ) -> Action {
+    var group = Group(deallocates: deallocates, prepares: false, name: "")
+    if let name = names[key] {
+      group.name = name
+    } else {
+      group.prepares = true
+      if names.count < preparedMax {
+        namesMade += 1
+        group.name = "s\(namesMade)"
+        // Known from now on: what is sent later arrives after the Parse.
+        names[key] = group.name
+      }
+    }
+    inFlight.append(Entry(payload: payload, key: key, group: group, mayRetry: mayRetry))
+    return .send(payload, group)
+  }
+
+  private mutating func receive(_ reply: Reply) -> Action {
+    guard var entry = inFlight.first else { return .violation("a result that no statement waits for") }
+    guard !entry.hasReply else { return .violation("two results for one command") }
+    guard entry.commandsEnded < entry.group.commandCount else { return .violation("a result for no command") }
+    entry.hasReply = true
+    defer { inFlight.first = entry }
+    switch reply {
+    case .success:
+      guard entry.failure == nil else { return .violation("success after a failure in one group") }
+      return entry.isAtExecute ? .keepResult : .dropResult
+    case .failure(let sqlState):
+      guard entry.failure == nil else { return .violation("two failures in one group") }
+      entry.failure = sqlState
+      if entry.isAtPrepare { forget(entry) }
+      return .keepResult
+    case .aborted:
+      guard entry.failure != nil else { return .violation("a command skipped without a failure before it") }
+      return .dropResult
+    }
+  }
+
+  private mutating func endCommand() -> Action {
+    guard var entry = inFlight.first, entry.hasReply else { return .violation("an end without a result") }
+    entry.commandsEnded += 1
+    entry.hasReply = false
+    inFlight.first = entry
+    return .none
+  }
+
+  private mutating func synchronise() -> Action {
+    guard let entry = inFlight.popFirst() else { return .violation("a Sync that nobody sent") }
+    guard entry.commandsEnded == entry.group.commandCount else {
+      return .violation("a Sync before the end of its commands")
+    }
+    if let sqlState = entry.failure, isStale(entry, sqlState) {
+      // Only the first of several in flight throws the old form away; the others find the new one.
+      let isCurrent = names[entry.key] == entry.group.name
+      forget(entry)
+      if entry.mayRetry && !entry.isAbandoned {
+        let deallocates = isCurrent && sqlState == "0A000" ? entry.group.name : nil
+        return submit(entry.payload, entry.key, mayRetry: false, deallocates: deallocates)
+      }
+    }
+    return entry.isAbandoned ? .none : .complete(entry.payload)
+  }
+
+  /// Whether the statement failed only because the server's prepared form is out of date (0A000, after a change of
+  /// schema) or gone (26000, also when the Parse it relied on failed). Never for a form this group itself prepared.
+  private func isStale(_ entry: Entry, _ sqlState: String) -> Bool {
+    !entry.group.prepares && (sqlState == "0A000" || sqlState == "26000")
+  }
+
+  private mutating func forget(_ entry: Entry) {
+    if names[entry.key] == entry.group.name { names[entry.key] = nil }
+  }
+
+  /// Gives up the statements that `isDue` picks: their results will be dropped, their places stay in the order.
+  mutating func abandon(where isDue: (Payload) -> Bool) -> [Payload] {
+    var abandoned: [Payload] = []
+    inFlight.forEach { entry in
+      guard !entry.isAbandoned, isDue(entry.payload) else { return }
+      entry.isAbandoned = true
+      abandoned.append(entry.payload)
+    }
+    return abandoned
+  }
+
+  /// Ends the connection: whoever still waits.
+  mutating func drain() -> [Payload] {
+    var waiting: [Payload] = []
+    while let entry = inFlight.popFirst() {
+      if !entry.isAbandoned { waiting.append(entry.payload) }
+    }
+    names = [:]
+    return waiting
+  }
+}

@@ -1,0 +1,72 @@
+/// A statement: SQL in which every interpolated value is bound as a parameter, in binary.
+///
+///     let query: Query = "select name from provider where id = \(id)"
+///
+/// Text enters the SQL only as the literal itself or by the loud label `\(unsafeRaw: text)`, which is for identifiers
+/// and fragments the program itself wrote. One statement only; a script goes through `Connection.executeScript`.
+public struct Query: ExpressibleByStringInterpolation, Sendable {
+  /// With `$1`, `$2`, ... in place of the values.
+  public private(set) var sql: String
+  /// The bound values.
+  public private(set) var bindings: Bindings
+
+  public init(stringLiteral value: String) {
+    sql = value
+    bindings = Bindings()
+  }
+
+  public init(stringInterpolation: StringInterpolation) {
+    sql = stringInterpolation.sql
+    bindings = stringInterpolation.bindings
+  }
+
+  public struct StringInterpolation: StringInterpolationProtocol, Sendable {
+    var sql = ""
+    var bindings = Bindings()
+
+    public init(literalCapacity: Int, interpolationCount: Int) {
+      sql.reserveCapacity(literalCapacity + 4 * interpolationCount)
+      bindings.parameters.reserveCapacity(interpolationCount)
+    }
+
+    public mutating func appendLiteral(_ literal: String) { sql += literal }
+
+    public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value) {
+      bindings.append(value)
+      sql += "$"
+      sql += String(bindings.count)
+    }
+
+    /// Puts `text` into the SQL as it is: never anything that came from outside the program.
+    public mutating func appendInterpolation(unsafeRaw text: String) { sql += text }
+  }
+}
+
+/// The values of a statement, encoded: one run of bytes and where each value lies in it, so that all pointers handed
+/// to libpq come from a single buffer that cannot move meanwhile.
+public struct Bindings: Sendable {
+  struct Parameter: Sendable {
+    var type: UInt32
+    var offset: Int
+    /// Nil for NULL.
+    var lengthBytes: Int?
+  }
+
+  /// The protocol counts parameters in 16 bits.
+  static let countMax = 65_535
+
+  private(set) var buffer = ParameterBuffer()
+  var parameters: [Parameter] = []
+
+  public var count: Int { parameters.count }
+
+  mutating func append<Value: PostgresEncodable>(_ value: Value) {
+    let offset = buffer.bytes.count
+    let isNull = value.isNull
+    if !isNull { value.encode(into: &buffer) }
+    parameters.append(
+      Parameter(
+        type: Value.postgresType.objectIdentifier, offset: offset,
+        lengthBytes: isNull ? nil : buffer.bytes.count - offset))
+  }
+}

@@ -1,0 +1,44 @@
+import Glibc
+import Synchronization
+
+/// Swift Testing has no end of a run, so the servers of the tests are ended when the process exits.
+enum ExitCleanup {
+  private static let directories = Mutex<[String]>([])
+
+  static func add(_ directory: String) {
+    let isFirst = directories.withLock { all in
+      all.append(directory)
+      return all.count == 1
+    }
+    if isFirst { atexit { ExitCleanup.run() } }
+  }
+
+  private static func run() {
+    for directory in directories.withLock({ $0 }) { destroy(directory) }
+  }
+
+  /// Ends the directory's server hard and removes the directory and the socket's.
+  static func destroy(_ directory: String) {
+    let script = """
+      pid=$(head -n 1 "$0/postgres/postmaster.pid" 2>/dev/null) && [ -n "$pid" ] && kill -QUIT "$pid" \
+        && while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+      socket=$(cat "$0/postgres-socket" 2>/dev/null) && [ -n "$socket" ] && rm -rf "$socket"
+      rm -rf "$0"
+      """
+    Shell.run(["/bin/sh", "-c", script, directory])
+  }
+}
+
+enum Shell {
+  /// Runs a program to its end and returns its status.
+  @discardableResult
+  static func run(_ arguments: [String]) -> Int32 {
+    var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+    defer { for word in words { free(word) } }
+    var child = pid_t()
+    guard posix_spawn(&child, arguments[0], nil, nil, &words, environ) == 0 else { return -1 }
+    var status: Int32 = 0
+    while waitpid(child, &status, 0) < 0 && errno == EINTR {}
+    return status >> 8 & 0xff
+  }
+}

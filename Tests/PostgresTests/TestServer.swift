@@ -1,0 +1,67 @@
+import EventLoop
+import Glibc
+import Logging
+import Postgres
+
+/// The private cluster that all tests of this process share, made on first use and stopped when the process ends.
+///
+/// Tests that harm a server make one of their own by `withCluster`.
+enum TestServer {
+  static let shared = Task { try await TestCluster() }
+
+  /// A database that nobody else uses, with its own loop.
+  static func withDatabase<Value: Sendable>(
+    _ change: @Sendable (inout DatabaseConfiguration) -> Void = { _ in },
+    _ body: @Sendable (Database) async throws -> Value
+  ) async throws -> Value {
+    let cluster = try await shared.value
+    return try await withDatabase(cluster.connectionString, change, body)
+  }
+
+  static func withDatabase<Value: Sendable>(
+    _ connectionString: String, _ change: @Sendable (inout DatabaseConfiguration) -> Void = { _ in },
+    _ body: @Sendable (Database) async throws -> Value
+  ) async throws -> Value {
+    var configuration = DatabaseConfiguration(connectionString: connectionString)
+    change(&configuration)
+    let loop = EventLoop(name: "test")
+    loop.start()
+    let database = Database(configuration, loop: loop, logger: quiet)
+    let result: Result<Value, any Error>
+    do { result = .success(try await body(database)) } catch { result = .failure(error) }
+    await database.close()
+    loop.stop()
+    return try result.get()
+  }
+
+  static var quiet: Logger {
+    var logger = Logger(label: "test") { _ in StreamLogHandler.standardError(label: "test") }
+    logger.logLevel = .critical
+    return logger
+  }
+}
+
+/// A cluster in a directory of its own under /tmp.
+final class TestCluster: Sendable {
+  let directory: String
+  let cluster: PrivateCluster
+  let connectionString: String
+
+  init() async throws {
+    directory = TemporaryDirectory.make()
+    cluster = PrivateCluster(dataDirectory: directory, logger: TestServer.quiet)
+    connectionString = try await cluster.start()
+    ExitCleanup.add(directory)
+  }
+}
+
+enum TemporaryDirectory {
+  /// Mode 0711, as PostgreSQL's own user must pass when the tests run as root.
+  static func make() -> String {
+    var template = Array("/tmp/relayrisk-test-XXXXXX".utf8CString)
+    precondition(mkdtemp(&template) != nil)
+    let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    chmod(path, 0o711)
+    return path
+  }
+}
