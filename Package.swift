@@ -49,8 +49,9 @@ let package = Package(
     .executableTarget(
       name: "Command",
       dependencies: [
-        "Service",
+        "Service", "HTTPServer", "Postgres", "EventLoop",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict),

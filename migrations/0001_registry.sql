@@ -71,6 +71,8 @@ insert into change_head (version) values (0);
 create table change (
   version     bigint primary key,
   recorded_at timestamptz not null,
+  -- The process that made the change; it holds it already.
+  instance    uuid not null,
   -- Providers whose row, hosts or evidence changed.
   providers   uuid[] not null,
   -- Whether sources or keys changed.

@@ -37,6 +37,14 @@ public struct Query: ExpressibleByStringInterpolation, Sendable {
       sql += String(bindings.count)
     }
 
+    /// An optional, nil being NULL. Its own overload, because the compiler takes an optional in a generic interpolation
+    /// for a mistake.
+    public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
+      bindings.append(value)
+      sql += "$"
+      sql += String(bindings.count)
+    }
+
     /// Puts `text` into the SQL as it is: never anything that came from outside the program.
     public mutating func appendInterpolation(unsafeRaw text: String) { sql += text }
   }

@@ -3,6 +3,7 @@ import Postgres
 /// The statements on `api_key`.
 struct KeyStore: Sendable {
   let database: Database
+  let changes: ChangeLog
 
   /// Every key, revoked ones too: a revoked key is refused, not looked up again.
   func all() async throws -> [APIKey] {
@@ -28,7 +29,7 @@ struct KeyStore: Sendable {
         values (\(key.id), \(key.name), \(key.scopes.map(\.rawValue)), \(key.sourceID), \(key.secretHash),
           \(key.createdAt.timestamp))
         """)
-      try await ChangeLog.append(access: true, at: key.createdAt, to: connection)
+      try await changes.append(access: true, at: key.createdAt, to: connection)
     }
   }
 
@@ -37,7 +38,7 @@ struct KeyStore: Sendable {
     try await database.withTransaction { connection in
       let found = try await connection.execute(
         "update api_key set revoked_at = coalesce(revoked_at, \(now.timestamp)) where id = \(id)")
-      if found > 0 { try await ChangeLog.append(access: true, at: now, to: connection) }
+      if found > 0 { try await changes.append(access: true, at: now, to: connection) }
       return found > 0
     }
   }

@@ -26,6 +26,7 @@ actor Intake {
   }
 
   private let store: ResultStore
+  private let changes: ChangeLog
   private let board: ScoreBoard
   private let clock: Clock
   private let identifiers: IdentifierGenerator
@@ -42,10 +43,11 @@ actor Intake {
   private static let batchCountMax = 5_000
 
   init(
-    store: ResultStore, board: ScoreBoard, clock: Clock, identifiers: IdentifierGenerator, digestKey: [UInt8],
-    logger: Logger
+    store: ResultStore, changes: ChangeLog, board: ScoreBoard, clock: Clock, identifiers: IdentifierGenerator,
+    digestKey: [UInt8], logger: Logger
   ) {
     self.store = store
+    self.changes = changes
     self.board = board
     self.clock = clock
     self.identifiers = identifiers
@@ -120,7 +122,7 @@ actor Intake {
 
   private func commit(_ batch: [Submission]) async throws -> [[Disposition]] {
     let unique = Self.firstOfEachIdentity(in: batch)
-    let (store, now) = (store, clock.now())
+    let (store, changes, now) = (store, changes, clock.now())
     do {
       let (outcome, dispositions) = try await store.database.withTransaction { connection in
         let outcome = try await store.store(unique, on: connection)
@@ -130,7 +132,7 @@ actor Intake {
         }
         if !outcome.fresh.isEmpty {
           let providers = Set(unique.map(\.stored.result.provider)).sorted()
-          try await ChangeLog.append(providers: providers, at: now, to: connection)
+          try await changes.append(providers: providers, at: now, to: connection)
         }
         return (outcome, dispositions)
       }

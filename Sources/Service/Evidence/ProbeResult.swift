@@ -20,6 +20,9 @@ struct ProbeResult: Sendable {
   let outcome: Outcome
   /// As sent, cut to the millisecond; may be ahead of the clock by what clocks differ.
   let observedAt: Instant
+  /// Whether `observedAt` is only the time of receipt, because the sender's format has none: sending it again later is
+  /// then the same result.
+  var isObservedAtAssumed = false
   let target: Target
   let confidence: Double
   let externalID: String?

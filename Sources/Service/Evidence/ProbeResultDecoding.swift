@@ -51,19 +51,22 @@ struct ProbeResultDecoder: Sendable {
 
   /// The source that the key is bound to, or the one that an unbound key names.
   private func source(_ fields: inout JSONFields) -> Source? {
-    let named = fields.optional("source") { field in
-      guard let source = registry.source(try field.string()) else { throw field.fault("no source has this id or slug") }
-      if let bound = principal.sourceID, bound != source.id {
-        throw field.fault("the key is bound to another source and posts for that one only")
-      }
-      guard source.status == .active else { throw field.fault("is suspended") }
-      return source
+    if principal.sourceID == nil { return fields.required("source", namedSource) }
+    let named = fields.optional("source", namedSource)
+    return named ?? boundSource
+  }
+
+  /// The source that the key is bound to. Sources are never deleted.
+  var boundSource: Source? { principal.sourceID.flatMap { registry.source(id: $0) } }
+
+  /// A source by the name that the sender gave, if the sender may post for it.
+  func namedSource(_ field: JSONField) throws -> Source {
+    guard let source = registry.source(try field.string()) else { throw field.fault("no source has this id or slug") }
+    if let bound = principal.sourceID, bound != source.id {
+      throw field.fault("the key is bound to another source and posts for that one only")
     }
-    if let bound = principal.sourceID { return registry.source(id: bound) }
-    if named == nil, !fields.faults.contains(where: { $0.pointer == "/source" }) {
-      fields.fault("source", "is required, since the key is bound to no source")
-    }
-    return named
+    guard source.status == .active else { throw field.fault("is suspended") }
+    return source
   }
 
   private func check(_ field: JSONField) throws -> Int {

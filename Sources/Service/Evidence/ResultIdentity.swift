@@ -30,7 +30,8 @@ struct ResultIdentity: Sendable, Hashable {
     var content = FieldHasher()
     content.add(result.source.bytes)
     for text in [
-      result.checkID, result.outcome.rawValue, String(result.observedAt.milliseconds), result.target.address,
+      result.checkID, result.outcome.rawValue,
+      result.isObservedAtAssumed ? nil : String(result.observedAt.milliseconds), result.target.address,
       result.target.model, result.confidence.description, result.externalID, result.runID, result.vantage?.country,
       result.vantage?.asn.map(String.init), result.scanner?.name, result.scanner?.version, result.note,
     ] { content.add(text) }

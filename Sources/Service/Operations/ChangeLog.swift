@@ -1,24 +1,28 @@
 import Postgres
 
 /// The `change` table: one row a committed change of what instances hold in memory.
-enum ChangeLog {
+struct ChangeLog: Sendable {
+  let database: Database
+  /// This process. What it changed itself it holds already, and does not read again.
+  let instance: Identifier
+
   /// What NOTIFY is sent on; the payload is the version and a mere hint.
   static let channel = "relayrisk_change"
 
   /// Records a change. The last statement of its transaction: it takes the lock that orders commits.
   /// - Returns: the change's version.
   @discardableResult
-  static func append(
+  func append(
     providers: [Identifier] = [], access: Bool = false, at now: Instant, to connection: Connection
   ) async throws -> Int {
     let versions = try await connection.query(
       """
       with head as (update change_head set version = version + 1 returning version),
       added as (
-        insert into change (version, recorded_at, providers, access)
-        select version, \(now.timestamp), \(providers), \(access) from head
+        insert into change (version, recorded_at, instance, providers, access)
+        select version, \(now.timestamp), \(instance), \(providers), \(access) from head
       )
-      select version, pg_notify(\(channel), version::text) is null from head
+      select version, pg_notify(\(Self.channel), version::text) is null from head
       """
     ) { row in try row.next(Int.self) }
     return versions[0]
@@ -26,23 +30,30 @@ enum ChangeLog {
 
   struct Entry: Sendable {
     let version: Int
+    let instance: Identifier
     let providers: [Identifier]
     let access: Bool
   }
 
+  /// At most this many changes are read at once; a reader that gets as many asks again.
+  static let entriesCountMax = 1_000
+
   /// The changes after `version`, in the order of their commits.
-  static func entries(after version: Int, in database: Database) async throws -> [Entry] {
+  func entries(after version: Int) async throws -> [Entry] {
     try await database.query(
-      "select version, providers, access from change where version > \(version) order by version limit 10000"
+      """
+      select version, instance, providers, access from change where version > \(version)
+      order by version limit \(Self.entriesCountMax)
+      """
     ) { row in
       Entry(
-        version: try row.next(Int.self), providers: try row.next([Identifier].self),
-        access: try row.next(Bool.self))
+        version: try row.next(Int.self), instance: try row.next(Identifier.self),
+        providers: try row.next([Identifier].self), access: try row.next(Bool.self))
     }
   }
 
   /// The version of the newest change.
-  static func head(in database: Database) async throws -> Int {
+  func head() async throws -> Int {
     try await database.query("select version from change_head") { try $0.next(Int.self) }[0]
   }
 }

@@ -4,6 +4,7 @@ import Postgres
 /// The statements on `provider` and `provider_host`.
 struct ProviderStore: Sendable {
   let database: Database
+  let changes: ChangeLog
 
   /// A slug or host that belongs to another provider already.
   struct Taken: Error {
@@ -19,7 +20,7 @@ struct ProviderStore: Sendable {
         let holders = try await holders(of: provider.details, in: connection)
         if !holders.isEmpty { throw Taken(holders: holders) }
         try await insert(provider, on: connection)
-        try await ChangeLog.append(providers: [provider.id], at: provider.createdAt, to: connection)
+        try await changes.append(providers: [provider.id], at: provider.createdAt, to: connection)
       }
     } catch PostgresError.server(let error) where error.code == "23505" {
       // Another registration won between the look and the insert; now it can be named.
@@ -51,14 +52,14 @@ struct ProviderStore: Sendable {
     let legalEntity = details.legalEntity.map { entity in
       var json = JSONWriter()
       entity.write(to: &json)
-      return JSONB(bytes: json.bytes)
+      return JSONB(json.bytes)
     }
     try await connection.execute(
       """
       insert into provider (id, slug, name, status, endpoints, legal_entity, declared_regions, claimed_models,
         software, contact, public_badge, tags, notes, version, created_at, updated_at)
       values (\(provider.id), \(details.slug.text), \(details.name), \(provider.status.rawValue),
-        \(JSONB(bytes: endpoints.bytes)), \(legalEntity), \(details.declaredRegions), \(details.claimedModels),
+        \(JSONB(endpoints.bytes)), \(legalEntity), \(details.declaredRegions), \(details.claimedModels),
         \(details.software), \(details.contact), \(details.publicBadge), \(details.tags), \(details.notes),
         \(provider.version), \(provider.createdAt.timestamp), \(provider.updatedAt.timestamp))
       """)

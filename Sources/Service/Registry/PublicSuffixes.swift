@@ -4,7 +4,7 @@ import CPublicSuffix
 enum PublicSuffixes {
   /// The list installed with the system when it is newer than the one built into libpsl.
   /// Immutable once loaded; libpsl documents look-ups as safe from several threads.
-  nonisolated(unsafe) private static let list: OpaquePointer? = psl_latest(nil) ?? psl_builtin().map { OpaquePointer($0) }
+  nonisolated(unsafe) private static let list: OpaquePointer? = psl_latest(nil) ?? psl_builtin()
 
   /// Whether `host` itself is a public suffix: ICANN (`com`, `co.uk`), private (`vercel.app`), or an unknown top level.
   static func contains(_ host: Host) -> Bool {

@@ -3,6 +3,7 @@ import Postgres
 /// The statements on `source` and `source_trust`.
 struct SourceStore: Sendable {
   let database: Database
+  let changes: ChangeLog
 
   /// - Returns: false when another source has the slug; nothing is stored then.
   func insert(_ source: Source, by author: String) async throws -> Bool {
@@ -16,7 +17,7 @@ struct SourceStore: Sendable {
         """)
       guard inserted == 1 else { return false }
       try await appendTrust(of: source, by: author, on: connection)
-      try await ChangeLog.append(access: true, at: source.updatedAt, to: connection)
+      try await changes.append(access: true, at: source.updatedAt, to: connection)
       return true
     }
   }
@@ -33,7 +34,7 @@ struct SourceStore: Sendable {
         """)
       guard updated == 1 else { return false }
       if trustChanged { try await appendTrust(of: source, by: author, on: connection) }
-      try await ChangeLog.append(access: true, at: source.updatedAt, to: connection)
+      try await changes.append(access: true, at: source.updatedAt, to: connection)
       return true
     }
   }

@@ -1,0 +1,76 @@
+import EventLoop
+import Logging
+import Postgres
+import Service
+
+/// The database that a subcommand works on: the one it was given, or the private cluster.
+struct Backend {
+  let database: Database
+  let isPrivate: Bool
+  private let cluster: PrivateCluster?
+  private let loop: EventLoop
+
+  /// Connects; a private cluster is made and started when it is not there.
+  static func open(_ options: CommonOptions, logger: Logger) async throws -> Backend {
+    var cluster: PrivateCluster?
+    let url: String
+    if let given = options.resolvedDatabaseURL {
+      url = given
+    } else {
+      let own = PrivateCluster(dataDirectory: options.resolvedDataDirectory, logger: logger)
+      url = try await own.start()
+      cluster = own
+    }
+    let loop = EventLoop(name: "postgres")
+    loop.start()
+    let database = Database(DatabaseConfiguration(connectionString: url), loop: loop, logger: logger)
+    return Backend(database: database, isPrivate: cluster != nil, cluster: cluster, loop: loop)
+  }
+
+  /// Runs `body` with a database that has every migration.
+  /// A private cluster is migrated by the way; another database never is.
+  static func with<Value>(
+    _ options: CommonOptions, logger: Logger, _ body: (Backend) async throws -> Value
+  ) async throws -> Value {
+    let backend = try await open(options, logger: logger)
+    do {
+      if backend.isPrivate {
+        try await backend.migrate()
+      } else if try await !backend.pending().isEmpty {
+        throw CommandFailure("the database lacks migrations; run `relayrisk migrate` as its owner first")
+      }
+      let value = try await body(backend)
+      try await backend.close()
+      return value
+    } catch {
+      try? await backend.close()
+      throw error
+    }
+  }
+
+  func pending() async throws -> [Migration] {
+    try await Migrator(migrations: RiskService.migrations).pending(in: database)
+  }
+
+  /// Applies what is pending and makes the partitions that results need.
+  @discardableResult
+  func migrate() async throws -> [Migration] {
+    let applied = try await Migrator(migrations: RiskService.migrations).migrate(database)
+    try await RiskService.makePartitions(in: database)
+    return applied
+  }
+
+  /// Closes the connections and, when nobody else uses the private cluster, stops it.
+  func close() async throws {
+    await database.close()
+    // `stop` waits for the thread, which must not be one of the cooperative pool's; a loop ends within a turn.
+    loop.stop()
+    try await cluster?.stop()
+  }
+}
+
+/// Why a command gives up, in one sentence that says what to do.
+struct CommandFailure: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,45 @@
+import ArgumentParser
+import Glibc
+import Logging
+
+/// Flags of every subcommand. A flag wins over its twin in the environment, and that over the default.
+struct CommonOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The database, as libpq takes it; without one a private cluster is kept in the data directory.",
+      valueName: "url"))
+  var databaseURL: String?
+
+  @Option(help: ArgumentHelp("Where the private cluster lives. (default: .relayrisk)", valueName: "directory"))
+  var dataDir: String?
+
+  @Option(help: ArgumentHelp("json or text. (default: text)", valueName: "format"))
+  var logFormat: LogFormat?
+
+  var resolvedDatabaseURL: String? { databaseURL ?? environment("RELAYRISK_DATABASE_URL") }
+
+  var resolvedDataDirectory: String { dataDir ?? environment("RELAYRISK_DATA_DIR") ?? ".relayrisk" }
+
+  /// - Throws: when the environment names a format that there is not.
+  func logger() throws -> Logger {
+    var format = LogFormat.text
+    if let logFormat {
+      format = logFormat
+    } else if let name = environment("RELAYRISK_LOG_FORMAT") {
+      guard let named = LogFormat(rawValue: name) else {
+        throw ValidationError("RELAYRISK_LOG_FORMAT is \"\(name)\"; it must be json or text")
+      }
+      format = named
+    }
+    return Logger(label: "relayrisk") { _ in LineLogHandler(format: format) }
+  }
+}
+
+extension LogFormat: ExpressibleByArgument {}
+
+/// The variable's value; an empty one counts as absent.
+func environment(_ name: String) -> String? {
+  guard let value = getenv(name) else { return nil }
+  let text = String(cString: value)
+  return text.isEmpty ? nil : text
+}

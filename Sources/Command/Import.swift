@@ -1,0 +1,58 @@
+import ArgumentParser
+import Glibc
+import Service
+
+struct Import: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Takes over a scanner's own report.", subcommands: [TestSSL.self])
+
+  struct TestSSL: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "testssl",
+      abstract: "Takes over a JSON report of testssl.sh (--jsonfile or --jsonfile-pretty).",
+      discussion: "Taking over the same report again stores nothing. Exits with 1 when a result was rejected.")
+
+    @Argument(help: "The report, or - for standard input.")
+    var file: String
+
+    @Option(help: ArgumentHelp("The provider that was scanned: slug, id or host.", valueName: "slug"))
+    var provider: String
+
+    @Option(help: ArgumentHelp("The source that did the scan.", valueName: "slug"))
+    var source: String
+
+    @OptionGroup var common: CommonOptions
+
+    func run() async throws {
+      let report = try readFile(file)
+      let summary = try await withService(common) { service in
+        try await service.importTestSSL(report, provider: provider, source: source)
+      }
+      for line in summary.lines { print("\(line.status)  \(line.outcome)  \(line.check)  \(line.target)") }
+      for warning in summary.warnings { printError("warning: \(warning)") }
+      if summary.isAnyRejected { throw ExitCode(1) }
+    }
+  }
+}
+
+/// The bytes of a file of at most 32 MiB, or of standard input for `-`.
+private func readFile(_ path: String) throws -> [UInt8] {
+  let bytesMax = 32 * 1024 * 1024
+  let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw CommandFailure("cannot open \(path): \(String(cString: strerror(errno)))") }
+  defer { if descriptor != STDIN_FILENO { close(descriptor) } }
+  var bytes: [UInt8] = []
+  var chunk = [UInt8](repeating: 0, count: 64 * 1024)
+  while true {
+    let count = read(descriptor, &chunk, chunk.count)
+    guard count >= 0 else { throw CommandFailure("cannot read \(path): \(String(cString: strerror(errno)))") }
+    if count == 0 { return bytes }
+    bytes += chunk[..<count]
+    guard bytes.count <= bytesMax else { throw CommandFailure("\(path) is longer than \(bytesMax) bytes") }
+  }
+}
+
+func printError(_ text: String) {
+  let line = Array((text + "\n").utf8)
+  line.withUnsafeBytes { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+
+struct Migrate: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Applies the migrations that the database lacks.",
+    discussion: "Runs under an advisory lock, so that several at once do no harm. `serve` does this by itself for the "
+      + "private cluster only.")
+
+  @Flag(help: "Only reports what is pending; exits with 1 when something is.")
+  var check = false
+
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    let backend = try await Backend.open(common, logger: try common.logger())
+    do {
+      if check {
+        let pending = try await backend.pending()
+        for migration in pending { print("pending \(migration.version) \(migration.name)") }
+        try await backend.close()
+        if !pending.isEmpty { throw ExitCode(1) }
+      } else {
+        for migration in try await backend.migrate() { print("applied \(migration.version) \(migration.name)") }
+        try await backend.close()
+      }
+    } catch {
+      try? await backend.close()
+      throw error
+    }
+  }
+}

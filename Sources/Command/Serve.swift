@@ -1,0 +1,130 @@
+import ArgumentParser
+import Glibc
+import HTTPServer
+import Logging
+import Service
+import ServiceLifecycle
+
+struct Serve: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Serves the HTTP API until SIGTERM or SIGINT.",
+    discussion: "Requests that were accepted are answered before it ends.")
+
+  @Option(help: ArgumentHelp("Where to listen. (default: 127.0.0.1:8080)", valueName: "host:port"))
+  var listen: String?
+
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    let logger = try common.logger()
+    let address = try ListenAddress(parsing: listen ?? environment("RELAYRISK_LISTEN") ?? "127.0.0.1:8080")
+    raiseDescriptorLimit()
+    let backend = try await Backend.open(common, logger: logger)
+    do {
+      let service = try RiskService(database: backend.database, logger: logger)
+      let group = ServiceGroup(
+        configuration: ServiceGroupConfiguration(
+          services: [
+            // Stopped in reverse: first no more requests, then no more news, then the connections.
+            .init(service: Following(service: service, backend: backend, logger: logger)),
+            .init(service: Listening(service: service, address: address, logger: logger)),
+          ],
+          gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
+      try await group.run()
+      try await backend.close()
+      logger.info("stopped")
+    } catch {
+      try? await backend.close()
+      throw error
+    }
+  }
+
+  /// The lifecycle package reports its own steps at every level; only its errors are news.
+  private func quiet(_ logger: Logger) -> Logger {
+    var logger = logger
+    logger.logLevel = .error
+    return logger
+  }
+
+  /// Each connection is a descriptor; a soft limit of 1,024 would be reached long before the service's own.
+  private func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}
+
+/// Loads what is stored, then follows it.
+private struct Following: Service {
+  let service: RiskService
+  let backend: Backend
+  let logger: Logger
+
+  private static let retrySeconds = 1
+  private static let partitionsEverySeconds = 6 * 3600
+
+  func run() async throws {
+    try await cancelWhenGracefulShutdown {
+      try await loadWhenPossible()
+      logger.info("ready")
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { await service.follow() }
+        group.addTask { await keepPartitions() }
+        await group.waitForAll()
+      }
+    }
+  }
+
+  /// A database that is away or not migrated yet is waited for: instances may start before it.
+  private func loadWhenPossible() async throws {
+    var reported = ""
+    while !Task.isCancelled {
+      do {
+        if backend.isPrivate { try await backend.migrate() }
+        let pending = try await backend.pending()
+        if pending.isEmpty { return try await service.load() }
+        throw CommandFailure("the database lacks migrations; run `relayrisk migrate` as its owner")
+      } catch {
+        let reason = "\(error)"
+        if reason != reported { logger.error("not ready yet", metadata: ["reason": "\(reason)"]) }
+        reported = reason
+        try await Task.sleep(for: .seconds(Self.retrySeconds))
+      }
+    }
+  }
+
+  private func keepPartitions() async {
+    while !Task.isCancelled {
+      do {
+        try await RiskService.makePartitions(in: backend.database)
+      } catch {
+        logger.error("partitions were not made", metadata: ["reason": "\(error)"])
+      }
+      try? await Task.sleep(for: .seconds(Self.partitionsEverySeconds))
+    }
+  }
+}
+
+/// Answers requests.
+private struct Listening: Service {
+  let service: RiskService
+  let address: ListenAddress
+  let logger: Logger
+
+  func run() async throws {
+    let server = Server(
+      router: try service.router(), listen: address, logger: logger, problem: RiskService.problem,
+      observe: service.observe)
+    do {
+      let bound = try server.start()
+      printError("relayrisk listens on http://\(bound)")
+      try? await gracefulShutdown()
+      logger.info("stopping: accepted requests are answered first")
+      await server.stop()
+    } catch {
+      await server.stop()
+      throw error
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import HTTPServer
+import JSON
+
+/// `/v1/keys`, the same as `relayrisk keys`.
+struct KeyRoutes {
+  let parts: RiskService.Parts
+
+  var endpoints: [Endpoint] {
+    [
+      Endpoint(
+        method: .post, pattern: "/v1/keys", requirement: .scopes([.admin]), contentTypes: ["application/json"],
+        handler: .async(create)),
+      Endpoint(
+        method: .get, pattern: "/v1/keys", requirement: .scopes([.admin]), parameters: ["limit", "cursor"],
+        handler: .async(list)),
+      Endpoint(
+        method: .delete, pattern: "/v1/keys/{id}", requirement: .scopes([.admin]), handler: .async(revoke)),
+    ]
+  }
+
+  @Sendable private func create(_ call: Call) async throws -> Response {
+    let (value, readerFaults) = try call.json()
+    var fields = JSONFields(value, faults: readerFaults)
+    let name = fields.required("name") { try $0.string(bytesMin: 1, bytesMax: 200) }
+    let scopes = fields.required("scopes") { field in
+      try field.array(count: 1...Scope.allCases.count) { try $0.oneOf(Scope.self) }
+    }
+    let source = fields.optional("source") { field in
+      guard let source = parts.registry.source(try field.string()) else {
+        throw field.fault("no source has this id or slug")
+      }
+      return source
+    }
+    try fields.finish()
+    let (key, text) = try await KeyCreation(parts: parts).create(name: name!, scopes: scopes!, source: source)
+    var json = JSONWriter()
+    write(key, to: &json, secret: text)
+    return .json(json.bytes, status: 201, headers: [("Location", "/v1/keys/\(key.id)"), ("Cache-Control", "no-store")])
+  }
+
+  @Sendable private func list(_ call: Call) async throws -> Response {
+    let limit = try call.parameters.limit()
+    let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
+    let found = try await parts.keys.all().filter { $0.id.description > after }
+    return .page(Array(found.prefix(limit + 1)), limit: limit, call) { write($1, to: &$0, secret: nil) } cursor: {
+      Cursor(text: $0.id.description)
+    }
+  }
+
+  @Sendable private func revoke(_ call: Call) async throws -> Response {
+    guard let id = Identifier(parsing: call.path("id").lowercased()),
+      try await parts.keys.revoke(id, at: parts.clock.now())
+    else { throw Problem(.notFound, "No key has the id \"\(call.path("id"))\".") }
+    parts.keyRing.replace(with: try await parts.keys.all())
+    return .noContent()
+  }
+
+  private func write(_ key: APIKey, to json: inout JSONWriter, secret: String?) {
+    json.object { json in
+      json.member("id", key.id.description)
+      json.member("name", key.name)
+      json.array("scopes", key.scopes) { $0.value($1.rawValue) }
+      json.member("source", key.sourceID.flatMap { parts.registry.source(id: $0) }?.slug.text)
+      json.member("created_at", key.createdAt.rfc3339)
+      json.member("revoked_at", key.revokedAt?.rfc3339)
+      if let secret { json.member("key", secret) }
+    }
+  }
+}
+
+/// Makes keys, for the API and the command alike.
+struct KeyCreation {
+  let parts: RiskService.Parts
+
+  /// - Returns: the key and its text, which is nowhere else from now on.
+  func create(name: String, scopes: [Scope], source: Source?) async throws -> (key: APIKey, text: String) {
+    let now = parts.clock.now()
+    let id = parts.identifiers.next(at: now)
+    let (text, hash) = PresentedKey.make(id: id)
+    let key = APIKey(
+      id: id, name: name, scopes: scopes, sourceID: source?.id, secretHash: hash, createdAt: now, revokedAt: nil)
+    try await parts.keys.insert(key)
+    parts.keyRing.replace(with: try await parts.keys.all())
+    return (key, text)
+  }
+}

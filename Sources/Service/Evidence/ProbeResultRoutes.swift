@@ -1,0 +1,122 @@
+import HTTPServer
+import JSON
+
+/// `/v1/probe-results`.
+struct ProbeResultRoutes {
+  let service: RiskService
+
+  static let oneBytesMax = 128 * 1024
+  static let batchBytesMax = 16 * 1024 * 1024
+  static let batchCountMax = 1_000
+
+  var endpoints: [Endpoint] {
+    [
+      Endpoint(
+        method: .post, pattern: "/v1/probe-results", requirement: .scopes([.resultsWrite]), parameters: ["atomic"],
+        bodyBytesMax: Self.batchBytesMax, contentTypes: ["application/json"], handler: .async(post)),
+      Endpoint(
+        method: .get, pattern: "/v1/probe-results/{id}", requirement: .scopes([.evidenceRead, .resultsWrite]),
+        handler: .async(read)),
+    ]
+  }
+
+  private var parts: RiskService.Parts { service.parts }
+
+  @Sendable private func post(_ call: Call) async throws -> Response {
+    let (value, readerFaults) = try call.json()
+    let decoder = ProbeResultDecoder(
+      registry: parts.registry, methodology: parts.catalogue.methodology, principal: call.caller,
+      now: parts.clock.now())
+    guard case .object(let object) = value, object["results"] != nil else {
+      if call.parameters["atomic"] != nil {
+        throw JSONFault(pointer: "?atomic", detail: "is only for many results: {\"results\": [...]}")
+      }
+      guard call.request.body.count <= Self.oneBytesMax else {
+        throw Problem(.bodyTooLarge, "One result has at most \(Self.oneBytesMax) bytes.")
+      }
+      return try await postOne(try decoder.decode(value, readerFaults: readerFaults), call)
+    }
+    var fields = JSONFields(value, faults: readerFaults.filter { !$0.pointer.hasPrefix("/results/") })
+    let results = fields.required("results") { field in
+      guard case .array(let results) = field.value else {
+        throw field.fault("must be an array, not \(field.value.typeName)")
+      }
+      guard results.count <= Self.batchCountMax else {
+        throw field.fault("has \(results.count) results, at most \(Self.batchCountMax) are allowed")
+      }
+      return results
+    }
+    let isAtomic = try call.parameters.field("atomic").map(Self.flag) ?? false
+    try fields.finish()
+    let lines = results!.enumerated().map { index, value in
+      BatchLine { () throws(JSONFaults) in
+        try decoder.decode(value, readerFaults: readerFaults.relative(to: "/results/\(index)"))
+      }
+    }
+    let outcome = try await BatchPosting(service: service).post(lines, isAtomic: isAtomic)
+    return .json(outcome.encoded(requestID: call.request.id))
+  }
+
+  private func postOne(_ result: ProbeResult, _ call: Call) async throws -> Response {
+    let disposition = try await service.intake().submit([result])[0]
+    parts.metrics.count([disposition], of: [result], registry: parts.registry)
+    switch disposition {
+    case .accepted(let stored): return respond(stored, status: 201)
+    case .duplicate(let id):
+      guard let stored = try await parts.results.result(id) else {
+        throw Problem(.conflict, "The result \(id) is the same, but its content is no longer kept.")
+      }
+      return respond(stored, status: 200)
+    case .conflict(let id): throw Problem.sameIdentity(as: id)
+    }
+  }
+
+  private func respond(_ stored: StoredResult, status: Int) -> Response {
+    var json = JSONWriter()
+    stored.write(to: &json, slugs: slugs(of: stored))
+    return .document(json.bytes, status: status, headers: [("Location", "/v1/probe-results/\(stored.id)")])
+  }
+
+  @Sendable private func read(_ call: Call) async throws -> Response {
+    let absent = Problem(.notFound, "No probe result has the id \"\(call.path("id"))\".")
+    guard let id = Identifier(parsing: call.path("id").lowercased()), let stored = try await parts.results.result(id)
+    else { throw absent }
+    // A scanner reads back what it posted; what others posted does not exist for it.
+    if !call.caller.has(.evidenceRead), stored.result.source != call.caller.sourceID { throw absent }
+    var json = JSONWriter()
+    stored.write(to: &json, slugs: slugs(of: stored))
+    return .document(json.bytes)
+  }
+
+  /// Providers and sources are never deleted, so a stored result's are there.
+  private func slugs(of stored: StoredResult) -> (provider: String, source: String) {
+    (
+      parts.registry.provider(id: stored.result.provider)?.slug.text ?? stored.result.provider.description,
+      parts.registry.source(id: stored.result.source)?.slug.text ?? stored.result.source.description
+    )
+  }
+
+  static func flag(_ field: JSONField) throws -> Bool {
+    switch try field.string() {
+    case "true": true
+    case "false": false
+    default: throw field.fault("must be true or false")
+    }
+  }
+}
+
+extension Problem {
+  static func sameIdentity(as id: Identifier) -> Problem {
+    Problem(.conflict, "The result \(id) has the same identity and other content; it stays as it is.")
+  }
+}
+
+extension [JSONFault] {
+  /// Those within `pointer`, with pointers relative to it.
+  func relative(to pointer: String) -> [JSONFault] {
+    compactMap { fault in
+      guard fault.pointer == pointer || fault.pointer.hasPrefix(pointer + "/") else { return nil }
+      return JSONFault(pointer: String(fault.pointer.dropFirst(pointer.count)), detail: fault.detail)
+    }
+  }
+}

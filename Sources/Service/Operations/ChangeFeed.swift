@@ -1,0 +1,125 @@
+import Logging
+import Postgres
+import Synchronization
+
+/// Keeps memory at what is stored: everything at the start, then what each change names.
+///
+/// Asking every 250 ms is enough by itself; a notification only makes the next question come sooner. LISTEN passes
+/// neither a transaction pooler nor a standby.
+actor ChangeFeed {
+  private let changes: ChangeLog
+  private let keys: KeyStore
+  private let sources: SourceStore
+  private let providers: ProviderStore
+  private let results: ResultStore
+  private let decisions: DecisionStore
+  private let keyRing: KeyRing
+  private let registry: Registry
+  private let board: ScoreBoard
+  private let clock: Clock
+  private let logger: Logger
+
+  private var version = 0
+  private var catchingUp: Task<Void, any Error>?
+  private let hints: AsyncStream<Void>
+  private let hint: AsyncStream<Void>.Continuation
+
+  static let pollMilliseconds = 250
+
+  init(_ parts: RiskService.Parts) {
+    changes = parts.changes
+    keys = parts.keys
+    sources = parts.sources
+    providers = parts.providers
+    results = parts.results
+    decisions = parts.decisions
+    keyRing = parts.keyRing
+    registry = parts.registry
+    board = parts.board
+    clock = parts.clock
+    logger = parts.logger
+    (hints, hint) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+  }
+
+  /// Reads everything. What changes meanwhile is read again afterwards, since the version is taken first.
+  func load(evidence: Bool) async throws {
+    let now = clock.now()
+    version = try await changes.head()
+    try await loadAccess()
+    try await loadProviders(nil, evidence: evidence)
+    board.confirm(asOf: now)
+  }
+
+  /// Follows the changes until the task is cancelled.
+  func follow() async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { [changes, hint] in
+        await changes.database.listen(
+          to: ChangeLog.channel, onNotification: { _ in hint.yield() }, onConnect: { hint.yield() })
+      }
+      group.addTask { [hint] in
+        while !Task.isCancelled {
+          try? await Task.sleep(for: .milliseconds(Self.pollMilliseconds))
+          hint.yield()
+        }
+      }
+      var wasLost = false
+      for await _ in hints {
+        do {
+          try await catchUp()
+          if wasLost { logger.info("the database answers again") }
+          wasLost = false
+        } catch {
+          if !wasLost { logger.warning("the database does not answer: scores are served from memory", metadata: ["error": "\(error)"]) }
+          wasLost = true
+        }
+        if Task.isCancelled { break }
+      }
+      group.cancelAll()
+    }
+  }
+
+  /// Reads what is newer than what is here. Callers that come while it is under way share one reading that begins
+  /// after they came, so that many unknown keys cost one statement.
+  func catchUp() async throws {
+    if let running = catchingUp {
+      _ = try? await running.value
+      if let next = catchingUp, next != running { return try await next.value }
+    }
+    let task = Task { try await readChanges() }
+    catchingUp = task
+    defer { if catchingUp == task { catchingUp = nil } }
+    try await task.value
+  }
+
+  private func readChanges() async throws {
+    while true {
+      let now = clock.now()
+      let entries = try await changes.entries(after: version)
+      let news = entries.filter { $0.instance != changes.instance }
+      if news.contains(where: \.access) { try await loadAccess() }
+      let changed = Array(Set(news.flatMap(\.providers)))
+      if !changed.isEmpty { try await loadProviders(changed, evidence: true) }
+      if let last = entries.last { version = max(version, last.version) }
+      board.confirm(asOf: now)
+      if entries.count < ChangeLog.entriesCountMax { return }
+    }
+  }
+
+  private func loadAccess() async throws {
+    for source in try await sources.all() { registry.apply(source) }
+    keyRing.replace(with: try await keys.all())
+  }
+
+  private func loadProviders(_ ids: [Identifier]?, evidence: Bool) async throws {
+    let loaded = try await providers.providers(ids)
+    for provider in loaded { registry.apply(provider) }
+    guard evidence else { return }
+    board.apply(try await results.cells(of: ids))
+    let waivers = try await decisions.waivers(of: ids)
+    let incidents = try await decisions.incidents(of: ids)
+    for id in ids ?? Array(Set(waivers.keys).union(incidents.keys)) {
+      board.apply(waivers: waivers[id] ?? [], incidents: incidents[id] ?? [], of: id)
+    }
+  }
+}

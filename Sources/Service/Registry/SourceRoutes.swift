@@ -1,0 +1,98 @@
+import HTTPServer
+import JSON
+
+/// `/v1/sources`.
+struct SourceRoutes {
+  let parts: RiskService.Parts
+
+  /// Trust of a source that is registered without one.
+  private static let defaultTrust = 0.8
+
+  var endpoints: [Endpoint] {
+    [
+      Endpoint(
+        method: .post, pattern: "/v1/sources", requirement: .scopes([.admin]), contentTypes: ["application/json"],
+        handler: .async(register)),
+      Endpoint(
+        method: .get, pattern: "/v1/sources", requirement: .scopes([.admin]), parameters: ["limit", "cursor"],
+        handler: .async(list)),
+      .get("/v1/sources/{s}", .scopes([.admin])) { call in
+        var json = JSONWriter()
+        try existing(call.path("s")).write(to: &json)
+        return .document(json.bytes)
+      },
+      Endpoint(
+        method: .patch, pattern: "/v1/sources/{s}", requirement: .scopes([.admin]),
+        contentTypes: ["application/merge-patch+json", "application/json"], handler: .async(change)),
+    ]
+  }
+
+  @Sendable private func register(_ call: Call) async throws -> Response {
+    let (value, readerFaults) = try call.json()
+    var fields = JSONFields(value, faults: readerFaults)
+    let slug = fields.required("slug") { try Slug(try $0.string()) }
+    let name = fields.required("name") { try $0.string(bytesMin: 1, bytesMax: 200) }
+    let trust = fields.optional("trust", Self.trust)
+    let status = fields.optional("status") { try $0.oneOf(Source.Status.self) }
+    try fields.finish()
+    let now = parts.clock.now()
+    let source = Source(
+      id: parts.identifiers.next(at: now), slug: slug!, name: name!, trust: trust ?? Self.defaultTrust,
+      status: status ?? .active, version: 1, createdAt: now, updatedAt: now)
+    guard try await parts.sources.insert(source, by: call.caller.auditName) else {
+      throw Problem(.conflict, "Already taken: slug \(source.slug) belongs to the source \(source.slug).")
+    }
+    parts.registry.apply(source)
+    var json = JSONWriter()
+    source.write(to: &json)
+    return .document(json.bytes, status: 201, headers: [("Location", "/v1/sources/\(source.slug)")])
+  }
+
+  /// A merge patch (RFC 7396) of what may change: name, trust, status.
+  @Sendable private func change(_ call: Call) async throws -> Response {
+    let before = try existing(call.path("s"))
+    let (value, readerFaults) = try call.json()
+    var fields = JSONFields(value, faults: readerFaults)
+    var source = before
+    source.name = fields.optional("name") { try $0.string(bytesMin: 1, bytesMax: 200) } ?? before.name
+    source.trust = fields.optional("trust", Self.trust) ?? before.trust
+    source.status = fields.optional("status") { try $0.oneOf(Source.Status.self) } ?? before.status
+    try fields.finish()
+    if source != before {
+      source.version += 1
+      source.updatedAt = parts.clock.now()
+      let isStored = try await parts.sources.update(
+        source, trustChanged: source.trust != before.trust, by: call.caller.auditName)
+      guard isStored else {
+        throw Problem(.conflict, "The source was changed by someone else at the same time. Read it and try again.")
+      }
+      parts.registry.apply(source)
+    }
+    var json = JSONWriter()
+    source.write(to: &json)
+    return .document(json.bytes)
+  }
+
+  @Sendable private func list(_ call: Call) async throws -> Response {
+    let limit = try call.parameters.limit()
+    let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
+    // There are as many sources as scanning teams: a page is cut from all of them.
+    let found = try await parts.sources.all().filter { $0.slug.text.utf8.lexicographicallyPrecedes(after.utf8) == false && $0.slug.text != after }
+    return .page(Array(found.prefix(limit + 1)), limit: limit, call) { $1.write(to: &$0) } cursor: {
+      Cursor(text: $0.slug.text)
+    }
+  }
+
+  private func existing(_ reference: String) throws -> Source {
+    guard let source = parts.registry.source(reference) else {
+      throw Problem(.notFound, "No source has the id or slug \"\(reference)\".")
+    }
+    return source
+  }
+
+  private static func trust(_ field: JSONField) throws -> Double {
+    let trust = try field.double()
+    guard trust > 0, trust <= 1 else { throw field.fault("must be above 0 and at most 1") }
+    return trust
+  }
+}

@@ -1,0 +1,134 @@
+import HTTPServer
+import Logging
+import Postgres
+import RiskModel
+import Synchronization
+
+/// The service without its sockets: the parts, put together, and the routes over them.
+public final class RiskService: Sendable {
+  /// What the capabilities are made of.
+  struct Parts: Sendable {
+    let database: Database
+    let catalogue: Catalogue
+    let clock: Clock
+    let identifiers: IdentifierGenerator
+    let logger: Logger
+    let changes: ChangeLog
+    let keys: KeyStore
+    let sources: SourceStore
+    let providers: ProviderStore
+    let results: ResultStore
+    let decisions: DecisionStore
+    let keyRing: KeyRing
+    let registry: Registry
+    let board: ScoreBoard
+    let scorer: Scorer
+    let metrics: Metrics
+
+    init(database: Database, catalogue: Catalogue, clock: Clock, logger: Logger) {
+      self.database = database
+      self.catalogue = catalogue
+      self.clock = clock
+      self.logger = logger
+      identifiers = IdentifierGenerator()
+      changes = ChangeLog(database: database, instance: identifiers.next(at: clock.now()))
+      keys = KeyStore(database: database, changes: changes)
+      sources = SourceStore(database: database, changes: changes)
+      providers = ProviderStore(database: database, changes: changes)
+      results = ResultStore(database: database, methodology: catalogue.methodology)
+      decisions = DecisionStore(database: database)
+      keyRing = KeyRing()
+      registry = Registry()
+      board = ScoreBoard()
+      scorer = Scorer(catalogue: catalogue, registry: registry, board: board, clock: clock)
+      metrics = Metrics()
+    }
+  }
+
+  let parts: Parts
+  let feed: ChangeFeed
+  private let intakeOnceLoaded = Mutex<Intake?>(nil)
+
+  /// The migrations that the service needs.
+  public static var migrations: [Migration] { ShippedFiles.migrations }
+
+  /// - Parameter database: with all migrations applied by the time `load` is called.
+  /// - Throws: what is wrong with a shipped document; never in a build that passed its tests.
+  public init(database: Database, clock: Clock = .system, logger: Logger) throws {
+    parts = Parts(database: database, catalogue: try Catalogue(), clock: clock, logger: logger)
+    feed = ChangeFeed(parts)
+  }
+
+  // MARK: - Life
+
+  /// Reads what is stored; the service is ready afterwards.
+  /// - Parameter evidence: false for a command that does not need scores.
+  public func load(evidence: Bool = true) async throws {
+    let digestKey = try await parts.database.query("select digest_key from installation") {
+      try $0.next([UInt8].self)
+    }[0]
+    try await feed.load(evidence: evidence)
+    intakeOnceLoaded.withLock {
+      $0 = Intake(
+        store: parts.results, changes: parts.changes, board: parts.board, clock: parts.clock,
+        identifiers: parts.identifiers, digestKey: digestKey, logger: parts.logger)
+    }
+  }
+
+  /// Follows what other instances and commands change, until the task is cancelled.
+  public func follow() async { await feed.follow() }
+
+  /// Makes the partitions that results will need; by the owner of the tables.
+  public static func makePartitions(in database: Database, clock: Clock = .system) async throws {
+    try await Partitions.ensure(in: database, at: clock.now())
+  }
+
+  /// Whether `load` has finished.
+  var isLoaded: Bool { intakeOnceLoaded.withLock { $0 != nil } }
+
+  /// - Throws: the problem that says that the service is still loading.
+  func intake() throws -> Intake {
+    guard let intake = intakeOnceLoaded.withLock({ $0 }) else { throw Problem.starting }
+    return intake
+  }
+
+  // MARK: - HTTP
+
+  /// Every route with what it asks of its caller.
+  var endpoints: [Endpoint] {
+    OperationsRoutes(service: self).endpoints + CatalogueRoutes(catalogue: parts.catalogue).endpoints
+      + ProviderRoutes(parts: parts).endpoints + SourceRoutes(parts: parts).endpoints
+      + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints
+      + ImportRoutes(service: self).endpoints + ScoreRoutes(parts: parts).endpoints
+  }
+
+  /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.
+  public func router() throws -> Router {
+    let gate = Gate(keys: parts.keyRing, registry: parts.registry, catchUp: { [feed] in try await feed.catchUp() })
+    return try Router(endpoints.map { $0.route(behind: gate, isLoaded: { [self] in isLoaded }) })
+  }
+
+  /// How errors of handlers are shown.
+  public static var problem: @Sendable (any Error) -> Problem? { Problem.rendering }
+
+  /// Takes part in metrics and, for writes and failures, in the log.
+  public func observe(_ summary: RequestSummary) {
+    parts.metrics.count(summary)
+    let isRead = summary.method == "GET" || summary.method == "HEAD" || summary.method == "OPTIONS"
+    // A successful read writes no line: there are too many, and nothing to learn from one.
+    if isRead, summary.status < 400, summary.isComplete { return }
+    parts.logger.info(
+      "request",
+      metadata: [
+        "id": "\(summary.id)", "method": "\(summary.method)", "route": "\(summary.route ?? "-")",
+        "status": "\(summary.status)", "milliseconds": "\(summary.duration.wholeMilliseconds)",
+        "peer": "\(summary.peer.address)",
+      ])
+  }
+}
+
+extension Duration {
+  var wholeMilliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
+
+  var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}
