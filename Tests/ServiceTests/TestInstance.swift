@@ -1,0 +1,154 @@
+import EventLoop
+import Foundation
+import HTTPServer
+import Logging
+import Postgres
+import Synchronization
+import TestHarness
+
+@testable import Service
+
+/// The PostgreSQL that all tests of this process share, with one migrated database that the others are copied from.
+final class TestPostgres: Sendable {
+  static let shared = Task { try await TestPostgres() }
+
+  let connectionString: String
+  private let cluster: PrivateCluster
+  private let count = Mutex(0)
+
+  private init() async throws {
+    let directory = TemporaryDirectory.make()
+    ExitCleanup.add(directory)
+    cluster = PrivateCluster(dataDirectory: directory, logger: quietLogger)
+    connectionString = try await cluster.start()
+    try await onDatabase("relayrisk") { try await $0.execute("create database template_of_tests") }
+    try await onDatabase("template_of_tests") { database in
+      try await Migrator(migrations: RiskService.migrations).migrate(database)
+      // Tests have clocks of their own, so partitions reach back to their times.
+      let first = Timestamp(microsecondsSince1970: 1_735_689_600_000_000)
+      let last = Timestamp(microsecondsSince1970: 1_800_000_000_000_000)
+      _ = try await database.query("select make_result_partitions(\(first), \(last))") { try $0.next(Int32.self) }
+    }
+  }
+
+  /// A database of its own for one test, migrated and empty.
+  func makeDatabase() async throws -> String {
+    let name = "test_\(count.withLock { count in count += 1; return count })"
+    try await onDatabase("relayrisk") { database in
+      try await database.execute("create database \(unsafeRaw: name) template template_of_tests")
+    }
+    return name
+  }
+
+  func configuration(_ name: String) -> DatabaseConfiguration {
+    DatabaseConfiguration(connectionString: connectionString, overrides: [("dbname", name)])
+  }
+
+  func onDatabase<Value: Sendable>(
+    _ name: String, _ body: @Sendable (Database) async throws -> Value
+  ) async throws -> Value {
+    let loop = EventLoop(name: "test-db")
+    loop.start()
+    let database = Database(configuration(name), loop: loop, logger: quietLogger)
+    let result: Result<Value, any Error>
+    do { result = .success(try await body(database)) } catch { result = .failure(error) }
+    await database.close()
+    loop.stop()
+    return try result.get()
+  }
+}
+
+var quietLogger: Logger {
+  var logger = Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
+  logger.logLevel = .critical
+  return logger
+}
+
+/// A clock that a test sets.
+final class TestClock: Sendable {
+  private let milliseconds: Mutex<Int64>
+  init(_ time: String) { milliseconds = Mutex(Instant(rfc3339: time)!.milliseconds) }
+  func advance(milliseconds delta: Int64) { milliseconds.withLock { $0 += delta } }
+  var now: Instant { Instant(milliseconds: milliseconds.withLock { $0 }) }
+  var clock: Service.Clock { Service.Clock { self.now } }
+}
+
+/// One instance of the service behind a real socket.
+final class TestInstance: Sendable {
+  let service: RiskService
+  let database: Database
+  let client: APIClient
+  let adminKey: String
+  private let server: Server
+  private let loop: EventLoop
+  private let following: Task<Void, Never>
+
+  static func start(
+    on databaseName: String, clock: Service.Clock = .system, adminKey: String? = nil
+  ) async throws -> TestInstance {
+    let postgres = try await TestPostgres.shared.value
+    let loop = EventLoop(name: "test-pg")
+    loop.start()
+    let database = Database(postgres.configuration(databaseName), loop: loop, logger: quietLogger)
+    let service = try RiskService(database: database, clock: clock, logger: quietLogger)
+    try await service.load()
+    var key = adminKey
+    if key == nil { key = try await service.createKey(name: "admin", scopes: [.admin], source: nil) }
+    let server = Server(
+      router: try service.router(), listen: ListenAddress(host: "127.0.0.1", port: 0), loops: 1, logger: quietLogger,
+      problem: RiskService.problem, observe: service.observe)
+    let address = try server.start()
+    return TestInstance(
+      service: service, database: database, server: server, loop: loop,
+      client: APIClient(base: "http://\(address)", key: key), adminKey: key!)
+  }
+
+  private init(
+    service: RiskService, database: Database, server: Server, loop: EventLoop, client: APIClient, adminKey: String
+  ) {
+    self.service = service
+    self.database = database
+    self.server = server
+    self.loop = loop
+    self.client = client
+    self.adminKey = adminKey
+    following = Task { await service.follow() }
+  }
+
+  func stop() async {
+    await server.stop()
+    following.cancel()
+    await following.value
+    await database.close()
+    loop.stop()
+  }
+
+  /// A key for one scope.
+  func key(_ scopes: Scope..., source: String? = nil) async throws -> APIClient {
+    client.with(key: try await service.createKey(name: "test", scopes: scopes, source: source))
+  }
+}
+
+/// Runs `body` with an instance on a database of its own.
+func withInstance<Value: Sendable>(
+  clock: Service.Clock = .system, _ body: @Sendable (TestInstance) async throws -> Value
+) async throws -> Value {
+  let instance = try await TestInstance.start(
+    on: try await TestPostgres.shared.value.makeDatabase(), clock: clock)
+  let result: Result<Value, any Error>
+  do { result = .success(try await body(instance)) } catch { result = .failure(error) }
+  await instance.stop()
+  return try result.get()
+}
+
+/// An instance with the provider `acme` (acme.example, api.acme.example) and the source `lab` (trust 0.8).
+func withRegisteredRelay<Value: Sendable>(
+  clock: Service.Clock = .system, _ body: @Sendable (TestInstance) async throws -> Value
+) async throws -> Value {
+  try await withInstance(clock: clock) { instance in
+    _ = try await instance.client.post(
+      "/v1/providers", #"{"slug":"acme","name":"Acme","hosts":["acme.example","api.acme.example"]}"#)
+    _ = try await instance.client.post("/v1/sources", #"{"slug":"lab","name":"Lab"}"#)
+    return try await body(instance)
+  }
+}

@@ -1,0 +1,49 @@
+import Foundation
+import FoundationNetworking
+
+/// Talks to a service over a real socket, as any client would.
+public struct APIClient: Sendable {
+  public let base: String
+  /// Sent as the bearer token; nil sends none.
+  public var key: String?
+
+  public init(base: String, key: String? = nil) {
+    self.base = base
+    self.key = key
+  }
+
+  public func with(key: String?) -> APIClient { APIClient(base: base, key: key) }
+
+  public func get(_ target: String, headers: [String: String] = [:]) async throws -> Answer {
+    try await send("GET", target, headers: headers)
+  }
+
+  /// Posts a JSON text.
+  public func post(_ target: String, _ json: String, headers: [String: String] = [:]) async throws -> Answer {
+    try await send("POST", target, headers: ["Content-Type": "application/json"].merging(headers) { $1 }, body: Data(json.utf8))
+  }
+
+  /// Posts what Foundation makes of `object`.
+  public func post(_ target: String, object: Any, headers: [String: String] = [:]) async throws -> Answer {
+    let data = try JSONSerialization.data(withJSONObject: object)
+    return try await send("POST", target, headers: ["Content-Type": "application/json"].merging(headers) { $1 }, body: data)
+  }
+
+  public func send(
+    _ method: String, _ target: String, headers: [String: String] = [:], body: Data? = nil
+  ) async throws -> Answer {
+    var request = URLRequest(url: URL(string: base + target)!)
+    request.httpMethod = method
+    request.timeoutInterval = 60
+    if let key { request.setValue("Bearer \(key)", forHTTPHeaderField: "Authorization") }
+    for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
+    request.httpBody = body
+    let (data, response) = try await URLSession.shared.data(for: request)
+    let http = response as! HTTPURLResponse
+    var fields: [String: String] = [:]
+    for (name, value) in http.allHeaderFields { fields["\(name)".lowercased()] = "\(value)" }
+    let answer = Answer(status: http.statusCode, headers: fields, body: data)
+    ExchangeRecorder.record(request, target: target, body: body, answer)
+    return answer
+  }
+}
