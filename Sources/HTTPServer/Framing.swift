@@ -20,56 +20,69 @@ struct Framing: Equatable {
 
   /// - Parameter isHTTP10: HTTP/1.0, which knows neither `Host` nor chunks; anything else counts as 1.1.
   init(headers: Headers, isHTTP10: Bool) throws(Fault) {
-    try Self.checkFields(headers)
-    try Self.checkHost(headers, isHTTP10: isHTTP10)
-    let lengths = headers.all("Content-Length")
-    let codings = headers.all("Transfer-Encoding")
-    guard lengths.count <= 1 else { throw Fault(detail: "Content-Length is sent more than once") }
-    if codings.isEmpty {
-      body = try Self.length(lengths.first)
-    } else {
-      guard lengths.isEmpty else { throw Fault(detail: "Content-Length and Transfer-Encoding are both sent") }
-      guard codings.count == 1, codings[0].lowercased() == "chunked", !isHTTP10 else {
-        throw Fault(detail: "Transfer-Encoding is not exactly chunked")
+    var (hosts, lengths, codings) = (0, 0, 0)
+    var (length, isChunked, expects) = (0, false, false)
+    // One pass, told apart by length first: this runs for every request.
+    try headers.forEachField { name, value throws(Fault) in
+      try Self.check(name, value)
+      switch name.count {
+      case 4 where equals(name, "host"):
+        hosts += 1
+        try Self.checkHost(value)
+      case 6 where equals(name, "expect"): expects = equals(value, "100-continue")
+      case 14 where equals(name, "content-length"):
+        lengths += 1
+        length = try Self.length(value)
+      case 17 where equals(name, "transfer-encoding"):
+        codings += 1
+        isChunked = equals(value, "chunked")
+      default: break
       }
-      body = .chunked
     }
-    expectsContinue = !isHTTP10 && body != .none && headers["Expect"]?.lowercased() == "100-continue"
+    guard hosts == 1 || hosts == 0 && isHTTP10 else {
+      throw Fault(detail: hosts == 0 ? "Host is missing" : "Host is sent more than once")
+    }
+    guard lengths <= 1 else { throw Fault(detail: "Content-Length is sent more than once") }
+    guard lengths == 0 || codings == 0 else {
+      throw Fault(detail: "Content-Length and Transfer-Encoding are both sent")
+    }
+    guard codings == 0 || codings == 1 && isChunked && !isHTTP10 else {
+      throw Fault(detail: "Transfer-Encoding is not exactly chunked")
+    }
+    body = isChunked ? .chunked : length > 0 ? .length(length) : .none
+    expectsContinue = expects && !isHTTP10 && body != .none
   }
 
-  private static func checkFields(_ headers: Headers) throws(Fault) {
-    do {
-      try headers.forEachField { name, value in
-        guard !name.isEmpty, name.allSatisfy(isTokenByte) else {
-          throw Fault(detail: "a header name is not a token")
-        }
-        guard value.allSatisfy(isFieldValueByte) else {
-          throw Fault(detail: "a header value holds a control character")
-        }
+  private static func check(
+    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
+  ) throws(Fault) {
+    guard !name.isEmpty else { throw Fault(detail: "a header has no name") }
+    for byte in name where !isTokenByte(byte) { throw Fault(detail: "a header name is not a token") }
+    for byte in value where !isFieldValueByte(byte) {
+      throw Fault(detail: "a header value holds a control character")
+    }
+  }
+
+  /// An authority without a user: names, addresses in brackets, a port.
+  private static func checkHost(_ value: UnsafeBufferPointer<UInt8>) throws(Fault) {
+    var isHost = !value.isEmpty
+    for byte in value where !isTokenByte(byte) {
+      isHost = isHost && (byte == UInt8(ascii: ":") || byte == UInt8(ascii: "[") || byte == UInt8(ascii: "]"))
+    }
+    guard isHost else { throw Fault(detail: "Host is not a host and a port") }
+  }
+
+  private static func length(_ value: UnsafeBufferPointer<UInt8>) throws(Fault) -> Int {
+    var length = 0
+    for byte in value {
+      let digit = Int(byte) - 0x30
+      let (product, overflows) = length.multipliedReportingOverflow(by: 10)
+      guard 0...9 ~= digit, !overflows, product <= Int.max - digit else {
+        throw Fault(detail: "Content-Length is not a number")
       }
-    } catch {
-      // `rethrows` loses the type; nothing else is thrown above.
-      throw error as? Fault ?? Fault(detail: "a header is malformed")
+      length = product + digit
     }
-  }
-
-  private static func checkHost(_ headers: Headers, isHTTP10: Bool) throws(Fault) {
-    let hosts = headers.all("Host")
-    if hosts.isEmpty && isHTTP10 { return }
-    guard hosts.count == 1 else {
-      throw Fault(detail: hosts.isEmpty ? "Host is missing" : "Host is sent more than once")
-    }
-    // An authority without a user: names, addresses in brackets, a port.
-    let isHost = hosts[0].utf8.allSatisfy { byte in
-      isTokenByte(byte) || byte == UInt8(ascii: ":") || byte == UInt8(ascii: "[") || byte == UInt8(ascii: "]")
-    }
-    guard isHost, !hosts[0].isEmpty else { throw Fault(detail: "Host is not a host and a port") }
-  }
-
-  private static func length(_ text: String?) throws(Fault) -> BodyFraming {
-    guard let text else { return .none }
-    guard !text.isEmpty, text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let bytes = Int(text)
-    else { throw Fault(detail: "Content-Length is not a number") }
-    return bytes == 0 ? .none : .length(bytes)
+    guard !value.isEmpty else { throw Fault(detail: "Content-Length is not a number") }
+    return length
   }
 }

@@ -46,9 +46,22 @@ public struct Headers: Sendable {
     entries.reduce(0) { $0 + (matches($1, name) ? 1 : 0) }
   }
 
-  /// Calls `body` with each field's raw name and value.
-  func forEachField(_ body: (_ name: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>) throws -> Void) rethrows {
-    for entry in entries { try body(bytes[entry.name], bytes[entry.value]) }
+  /// Calls `body` with each field's raw name and value, valid during the call.
+  func forEachField<Fault: Error>(
+    _ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) throws(Fault) -> Void
+  ) throws(Fault) {
+    let outcome = bytes.withUnsafeBufferPointer { bytes -> Result<Void, Fault> in
+      do throws(Fault) {
+        for entry in entries {
+          try body(
+            UnsafeBufferPointer(rebasing: bytes[entry.name]), UnsafeBufferPointer(rebasing: bytes[entry.value]))
+        }
+        return .success(())
+      } catch {
+        return .failure(error)
+      }
+    }
+    try outcome.get()
   }
 
   private func string(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
@@ -69,6 +82,13 @@ public struct Headers: Sendable {
 @inline(__always)
 func lowercased(_ byte: UInt8) -> UInt8 {
   UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte
+}
+
+/// Whether ASCII bytes are `text`, which is in lower case, in any case.
+func equals(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
+  guard bytes.count == text.utf8CodeUnitCount else { return false }
+  for index in bytes.indices where lowercased(bytes[index]) != text.utf8Start[index] { return false }
+  return true
 }
 
 /// RFC 9110's `tchar`: what a method or a field name may consist of.

@@ -58,6 +58,8 @@ final class Lingering {
     guard entries.removeValue(forKey: entry.descriptor) != nil else { return }
     entry.watch?.cancel()
     entry.timer?.cancel()
+    // The watch's closure holds the entry.
+    entry.watch = nil
     close(entry.descriptor)
   }
 }
