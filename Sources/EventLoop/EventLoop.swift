@@ -160,7 +160,7 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     defer { EventLoopThread.current = nil }
     while true {
       let stopping = runJobs()
-      timers.fire(until: .now)
+      for timer in timers.takeDue(until: .now) { timer.fire() }
       var wait = timers.next.map { $0 - .now }
       for source in sources {
         guard let limit = source.turn() else { continue }

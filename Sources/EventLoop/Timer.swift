@@ -10,6 +10,12 @@ public final class Timer {
 
   /// The call is not made, if it was not made yet.
   public func cancel() { work = nil }
+
+  func fire() {
+    let work = work
+    self.work = nil
+    work?()
+  }
 }
 
 /// The timers of a loop as a binary heap by deadline. Cancelled ones stay until due, without their closure;
@@ -40,18 +46,15 @@ struct TimerQueue {
     return timer
   }
 
-  /// Makes the calls that are due at `instant`, earliest first; calls they add are left for the next turn.
-  mutating func fire(until instant: ContinuousClock.Instant) {
+  /// Takes out the timers that are due at `instant`, earliest first. The caller fires them when it no longer touches
+  /// the queue, since a call may add to it; what is added meanwhile is left for the next turn.
+  mutating func takeDue(until instant: ContinuousClock.Instant) -> [Timer] {
     var due: [Timer] = []
     while let first = heap.first, first.deadline <= instant {
       due.append(first)
       removeFirst()
     }
-    for timer in due {
-      let work = timer.work
-      timer.work = nil
-      work?()
-    }
+    return due
   }
 
   private mutating func removeFirst() {
