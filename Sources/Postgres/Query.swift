@@ -37,6 +37,13 @@ public struct Query: ExpressibleByStringInterpolation, Sendable {
       sql += String(bindings.count)
     }
 
+    /// The same for an optional, nil being NULL. The compiler warns of optionals that a generic segment would take.
+    public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
+      bindings.append(value)
+      sql += "$"
+      sql += String(bindings.count)
+    }
+
     /// Puts `text` into the SQL as it is: never anything that came from outside the program.
     public mutating func appendInterpolation(unsafeRaw text: String) { sql += text }
   }
