@@ -30,18 +30,28 @@ struct ClusterStarter: Sendable {
   func ensureRunning() throws(PrivateClusterError) -> String {
     let programs = try PostgresInstallation.matching(cluster)
     if SystemCall.status(of: cluster) == nil { try initialise(programs) }
-    if let postmaster = Postmaster.running(in: cluster) {
-      if access(postmaster.socketDirectory, F_OK) == 0 {
-        logger.info("using the running private PostgreSQL", metadata: ["pid": "\(postmaster.processID)"])
-        return try prepareDatabase(postmaster.socketDirectory)
-      }
-      logger.warning("the socket of the private PostgreSQL vanished: starting it again")
-      try stop(programs)
-    }
+    if let adopted = try adopt(programs) { return adopted }
     try Postmaster.clearStale(in: cluster, waitSeconds: 10)
     let socket = try sockets.prepare()
+    sockets.clearStale(socket)
     try start(programs, socket)
-    return try prepareDatabase(socket)
+    guard let started = try prepareDatabase(socket) else {
+      throw .unusableServer(
+        directory: cluster, reason: "it ended right after its start:\n\(ChildProcess.lastLines(of: logFile))")
+    }
+    return started
+  }
+
+  /// - Returns: nil when there is no server to adopt, or it ended while it was asked, as a killed one does.
+  private func adopt(_ programs: PostgresInstallation) throws(PrivateClusterError) -> String? {
+    guard let postmaster = Postmaster.running(in: cluster) else { return nil }
+    guard access(postmaster.socketDirectory, F_OK) == 0 else {
+      logger.warning("the socket of the private PostgreSQL vanished: starting it again")
+      try stop(programs)
+      return nil
+    }
+    logger.info("using the running private PostgreSQL", metadata: ["pid": "\(postmaster.processID)"])
+    return try prepareDatabase(postmaster.socketDirectory)
   }
 
   func stopIfRunning() throws(PrivateClusterError) {
@@ -111,8 +121,9 @@ struct ClusterStarter: Sendable {
   // MARK: - Database
 
   /// Checks that the server on the socket is this directory's, and makes the database.
-  private func prepareDatabase(_ socket: String) throws(PrivateClusterError) -> String {
-    let maintenance = try connect(connectionString(socket, database: "postgres"))
+  /// - Returns: the connection string; nil when the server ended meanwhile.
+  private func prepareDatabase(_ socket: String) throws(PrivateClusterError) -> String? {
+    guard let maintenance = try connect(connectionString(socket, database: "postgres")) else { return nil }
     defer { maintenance.close() }
     guard let directory = value("SHOW data_directory", maintenance), try SystemCall.realPath(directory) == cluster
     else { throw .unusableServer(directory: cluster, reason: "another server answers on its socket") }
@@ -122,7 +133,7 @@ struct ClusterStarter: Sendable {
     return connectionString(socket, database: Self.role)
   }
 
-  private func connect(_ connectionString: String) throws(PrivateClusterError) -> OpenedConnection {
+  private func connect(_ connectionString: String) throws(PrivateClusterError) -> OpenedConnection? {
     let configuration = DatabaseConfiguration(connectionString: connectionString)
     let deadline = ContinuousClock.now + .seconds(Self.startTimeoutSeconds)
     while true {
@@ -130,7 +141,8 @@ struct ClusterStarter: Sendable {
       case .success(let opened): return opened
       case .failure(let failure):
         // An adopted server may still be replaying its log.
-        guard ContinuousClock.now < deadline, Postmaster.running(in: cluster) != nil else {
+        guard Postmaster.running(in: cluster) != nil else { return nil }
+        guard ContinuousClock.now < deadline else {
           throw .unusableServer(directory: cluster, reason: failure.reason)
         }
         usleep(100_000)

@@ -2,16 +2,34 @@ import CLibPQ
 import Glibc
 import Logging
 
-/// A connection that is open and set up, on its way from the thread that made it to the loop that will own it.
+/// A connection that is open and set up, on its way from the thread that made it to the loop that will own it. It is
+/// closed with its last reference at the latest, as when the loop ended before it arrived.
 ///
-/// Unchecked: libpq allows any one thread at a time, and whoever makes this value gives the pointer away with it.
-struct OpenedConnection: @unchecked Sendable {
+/// Unchecked: libpq allows any one thread at a time, and whoever makes this gives it away and keeps no reference.
+final class OpenedConnection: @unchecked Sendable {
   let pointer: OpaquePointer
-  /// Receives the server's notices; freed after `PQfinish`.
-  let notices: Unmanaged<NoticeLog>
+  private let notices: Unmanaged<NoticeLog>
+  private var isClosed = false
+
+  /// Takes over a connection; its notices go to the log from now on.
+  init(taking pointer: OpaquePointer, logger: Logger) {
+    self.pointer = pointer
+    notices = Unmanaged.passRetained(NoticeLog(logger))
+    PQsetNoticeReceiver(
+      pointer,
+      { context, notice in
+        guard let context, let notice else { return }
+        Unmanaged<NoticeLog>.fromOpaque(context).takeUnretainedValue().record(notice)
+      }, notices.toOpaque())
+  }
+
+  deinit { close() }
 
   func close() {
+    guard !isClosed else { return }
+    isClosed = true
     PQfinish(pointer)
+    // Only now: PQfinish may still report a notice.
     notices.release()
   }
 }
@@ -59,14 +77,7 @@ enum Connector {
       defer { PQfinish(pointer) }
       return .failure(ConnectFailure(reason: trimmedMessage(pointer)))
     }
-    let notices = Unmanaged.passRetained(NoticeLog(logger))
-    PQsetNoticeReceiver(
-      pointer,
-      { context, notice in
-        guard let context, let notice else { return }
-        Unmanaged<NoticeLog>.fromOpaque(context).takeUnretainedValue().record(notice)
-      }, notices.toOpaque())
-    let opened = OpenedConnection(pointer: pointer, notices: notices)
+    let opened = OpenedConnection(taking: pointer, logger: logger)
     guard PQsetnonblocking(pointer, 1) == 0,
       run(setUp(pointer, configuration), on: pointer, timeoutSeconds: configuration.connectTimeoutSeconds)
     else {

@@ -43,7 +43,7 @@ public struct DatabaseConfiguration: Sendable {
   }
 
   /// How much longer than the server a caller waits, so that the server's own error normally comes first.
-  static let clientGrace: Duration = .milliseconds(500)
+  static let clientGrace: Duration = .seconds(1)
 
   /// How long a caller waits for the answer of one statement; nil when the server has no limit.
   static func clientTimeout(statementTimeoutMilliseconds: Int) -> Duration? {

@@ -73,7 +73,7 @@ struct LaneState<Payload> {
   mutating func handle(_ event: Event) -> Action {
     switch event {
     case .submit(let payload, let key, let mayRetry):
-      return submit(payload, key, mayRetry: mayRetry, deallocates: nil)
+      return submit(payload, key, mayRetry: mayRetry)
     case .reply(let reply): return receive(reply)
     case .commandEnd: return endCommand()
     case .sync: return synchronise()
@@ -81,14 +81,15 @@ struct LaneState<Payload> {
   }
 
   private mutating func submit(
-    _ payload: Payload, _ key: StatementKey, mayRetry: Bool, deallocates: String?
+    _ payload: Payload, _ key: StatementKey, mayRetry: Bool, isRetry: Bool = false, deallocates: String? = nil
   ) -> Action {
     var group = Group(deallocates: deallocates, prepares: false, name: "")
-    if let name = names[key] {
+    if let name = names[key], !isRetry {
       group.name = name
     } else {
+      // A second chance parses for itself, lest it rely on another Parse that fails as well.
       group.prepares = true
-      if names.count < preparedMax {
+      if names[key] == nil && names.count < preparedMax {
         namesMade += 1
         group.name = "s\(namesMade)"
         // Known from now on: what is sent later arrives after the Parse.
@@ -139,7 +140,7 @@ struct LaneState<Payload> {
       forget(entry)
       if entry.mayRetry && !entry.isAbandoned {
         let deallocates = isCurrent && sqlState == "0A000" ? entry.group.name : nil
-        return submit(entry.payload, entry.key, mayRetry: false, deallocates: deallocates)
+        return submit(entry.payload, entry.key, mayRetry: false, isRetry: true, deallocates: deallocates)
       }
     }
     return entry.isAbandoned ? .none : .complete(entry.payload)

@@ -44,6 +44,13 @@ struct SocketDirectory {
     return path.hasPrefix("/") && path.utf8.count <= 60 && isPlain && access(path, W_OK) == 0 ? path : "/tmp"
   }
 
+  /// Removes the socket and its lock file of a server that is gone. The lock holds a number too, which a process that
+  /// came later may have, or the killed server itself until somebody reaps it; in a container that may be never.
+  func clearStale(_ directory: String) {
+    unlink("\(directory)/.s.PGSQL.5432")
+    unlink("\(directory)/.s.PGSQL.5432.lock")
+  }
+
   /// After the last user has stopped the server.
   func remove() {
     guard let recorded = SystemCall.read(record) else { return }

@@ -12,6 +12,18 @@ import Testing
     return result
   }
 
+  @Test func aTimerMayScheduleAnother() async {
+    await withLoop { loop in
+      await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+        loop.execute {
+          loop.schedule(after: .milliseconds(1)) {
+            loop.schedule(after: .milliseconds(1)) { continuation.resume() }
+          }
+        }
+      }
+    }
+  }
+
   @Test func closuresRunInTheOrderTheyWereQueuedOnTheLoopsThread() async {
     await withLoop { loop in
       let seen = Mutex<[Int]>([])

@@ -17,11 +17,12 @@ enum ExitCleanup {
     for directory in directories.withLock({ $0 }) { destroy(directory) }
   }
 
+  /// Waits by the working directory, which a process that nobody has reaped yet no longer has.
   /// Ends the directory's server hard and removes the directory and the socket's.
   static func destroy(_ directory: String) {
     let script = """
       pid=$(head -n 1 "$0/postgres/postmaster.pid" 2>/dev/null) && [ -n "$pid" ] && kill -QUIT "$pid" \
-        && while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+        && while readlink "/proc/$pid/cwd" >/dev/null; do sleep 0.02; done
       socket=$(cat "$0/postgres-socket" 2>/dev/null) && [ -n "$socket" ] && rm -rf "$socket"
       rm -rf "$0"
       """

@@ -1,7 +1,8 @@
 import EventLoop
 import Glibc
 import Logging
-import Postgres
+
+@testable import Postgres
 
 /// The private cluster that all tests of this process share, made on first use and stopped when the process ends.
 ///
@@ -53,6 +54,15 @@ final class TestCluster: Sendable {
     connectionString = try await cluster.start()
     ExitCleanup.add(directory)
   }
+
+  /// Sends a signal to the server: SIGQUIT is `pg_ctl stop -m immediate`.
+  func killPostmaster(_ signal: Int32) throws {
+    let text = SystemCall.read(Postmaster.file(of: "\(directory)/postgres")) ?? ""
+    guard let postmaster = Postmaster(parsing: text) else { return }
+    kill(postmaster.processID, signal)
+  }
+
+  func destroy() { ExitCleanup.destroy(directory) }
 }
 
 enum TemporaryDirectory {

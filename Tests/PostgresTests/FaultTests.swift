@@ -1,0 +1,152 @@
+import EventLoop
+import Glibc
+import Logging
+import Synchronization
+import Testing
+
+@testable import Postgres
+
+/// Servers and connections that end, for real.
+@Suite struct FaultTests {
+  private func isReached(_ what: String, _ condition: () async throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(20)
+    while ContinuousClock.now < deadline {
+      if try await condition() { return }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    Issue.record("not reached in 20 s: \(what)")
+  }
+
+  @Test func aBackendKilledInTheMiddleOfAStatementIsALostConnectionAndReplaced() async throws {
+    try await TestServer.withDatabase({
+      $0.pipelinedConnections = 1
+      $0.applicationName = "killed"
+    }) { database in
+      try await database.execute("SELECT 1")
+      async let running: Void = {
+        await #expect { try await database.execute("SELECT pg_sleep(30)") } throws: { error in
+          guard case PostgresError.connectionLost = error else { return false }
+          return (error as? PostgresError)?.isRetrySafe == false
+        }
+      }()
+      let cluster = try await TestServer.shared.value
+      try await TestServer.withDatabase(cluster.connectionString) { other in
+        try await isReached("the backend is killed") {
+          try await other.execute(
+            """
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'killed' AND query LIKE '%pg_sleep%' AND state = 'active'
+            """) == 1
+        }
+      }
+      await running
+      #expect(try await database.query("SELECT 1") { try $0.next(Int.self) } == [1])
+    }
+  }
+
+  @Test func aKilledIdleLeaseIsNotHandedOut() async throws {
+    try await TestServer.withDatabase { database in
+      let pid = try await database.withConnection { connection in
+        try await connection.query("SELECT pg_backend_pid()") { try $0.next(Int32.self) }[0]
+      }
+      try await database.execute("SELECT pg_terminate_backend(\(pid))")
+      try await isReached("the loss is noticed") { database.statistics.leasedConnectionsOpen == 0 }
+      let next = try await database.withConnection { connection in
+        try await connection.query("SELECT pg_backend_pid()") { try $0.next(Int32.self) }[0]
+      }
+      #expect(next != pid)
+    }
+  }
+
+  @Test func aTransactionWhoseBackendDiesIsLostButTheNextWorks() async throws {
+    try await TestServer.withDatabase { database in
+      await #expect {
+        try await database.withTransaction { connection in
+          let pid = try await connection.query("SELECT pg_backend_pid()") { try $0.next(Int32.self) }[0]
+          try await database.execute("SELECT pg_terminate_backend(\(pid))")
+          try await connection.execute("SELECT pg_sleep(30)")
+        }
+      } throws: { error in
+        switch error as? PostgresError {
+        // Noticed before the statement was sent, or after.
+        case .unavailable, .connectionLost: true
+        default: false
+        }
+      }
+      let answer = try await database.withTransaction { try await $0.execute("SELECT 1") }
+      #expect(answer == 1)
+    }
+  }
+
+  @Test func aStoppedServerIsUnavailableAtOnceAndComesBackByItself() async throws {
+    let server = try await TestCluster()
+    try await TestServer.withDatabase(server.connectionString) { database in
+      try await database.execute("CREATE TABLE t (a int8)")
+      try server.killPostmaster(SIGQUIT)
+      try await isReached("found down") {
+        do throws(PostgresError) {
+          try await database.execute("SELECT 1")
+          return false
+        } catch {
+          guard case .unavailable = error else { return false }
+          return true
+        }
+      }
+      #expect(!database.isAvailable)
+      let start = ContinuousClock.now
+      for _ in 0..<100 { await #expect(throws: PostgresError.self) { try await database.execute("SELECT 1") } }
+      await #expect(throws: PostgresError.self) { try await database.withTransaction { _ in } }
+      // Waiting for each would take minutes.
+      #expect(ContinuousClock.now - start < .seconds(10))
+
+      let again = PrivateCluster(dataDirectory: server.directory, logger: TestServer.quiet)
+      #expect(try await again.start() == server.connectionString)
+      try await isReached("back") { database.isAvailable }
+      #expect(try await database.query("SELECT count(*) FROM t") { try $0.next(Int.self) } == [0])
+      #expect(try await database.withTransaction { try await $0.execute("INSERT INTO t VALUES (1)") } == 1)
+    }
+    server.destroy()
+  }
+
+  private final class Ear: Sendable {
+    let heard = Mutex<[String]>([])
+    let connects = Mutex(0)
+  }
+
+  @Test func notificationsArriveAlsoAfterAReconnect() async throws {
+    let server = try await TestCluster()
+    try await TestServer.withDatabase(server.connectionString) { database in
+      let ear = Ear()
+      let listening = Task {
+        await database.listen(to: "odd \"name\"") { payload in
+          ear.heard.withLock { $0.append(payload) }
+        } onConnect: {
+          ear.connects.withLock { $0 += 1 }
+        }
+      }
+      try await isReached("listening") { ear.connects.withLock { $0 } == 1 }
+      for payload in ["one", "", "ü"] { try await database.execute("SELECT pg_notify('odd \"name\"', \(payload))") }
+      try await isReached("heard") { ear.heard.withLock { $0 } == ["one", "", "ü"] }
+
+      try await database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()")
+      try await isReached("listening again") { ear.connects.withLock { $0 } == 2 }
+      try await database.execute("SELECT pg_notify('odd \"name\"', 'two')")
+      try await isReached("heard again") { ear.heard.withLock { $0.last } == "two" }
+      listening.cancel()
+      await listening.value
+
+      // Another one ends with the database instead of its task.
+      let second = Task {
+        await database.listen(to: "x") { _ in
+        } onConnect: {
+          ear.connects.withLock { $0 = 9 }
+        }
+      }
+      try await isReached("second") { ear.connects.withLock { $0 } == 9 }
+      await database.close()
+      await second.value
+    }
+    server.destroy()
+  }
+}
