@@ -24,6 +24,13 @@ struct TestSSLConclusionTests {
     #expect(TestSSLScan.conclusions(findings)[check]?.outcome == .inconclusive)
   }
 
+  @Test("each TLS protocol shows that TLS was spoken", arguments: ["TLS1", "TLS1_1", "TLS1_2", "TLS1_3"])
+  func everyTLSProtocolCounts(id: String) throws {
+    let findings = try #require(TestSSLScan.passing["known-tls-vulnerability"])
+    let offered = TestSSLScan.finding(id, "OK", "offered")
+    #expect(TestSSLScan.conclusions(findings + [offered])["known-tls-vulnerability"]?.outcome == .pass)
+  }
+
   @Test("SSL alone is no TLS", arguments: ["SSLv2", "SSLv3"])
   func sslIsNotTLS(id: String) throws {
     let findings =

@@ -89,6 +89,8 @@ struct TestSSLReadingTests {
 
   // MARK: - What is no report
 
+  private static let long = String(repeating: "ü", count: 100_000)
+
   @Test(
     "another document is not a report, and the error says what it is",
     arguments: [
@@ -103,6 +105,10 @@ struct TestSSLReadingTests {
       (
         #"[{"id": "scanProblem", "ip": "/", "port": "443", "severity": "FATAL", "finding": "No IPv4 address"}]"#,
         "it names no target, it says: No IPv4 address"
+      ),
+      (
+        #"[{"id": "scanProblem", "ip": "/", "port": "443", "severity": "FATAL", "finding": "\#(long)"}]"#,
+        "it names no target, it says: \(long.prefix(300))"
       ),
     ])
   func notAReport(text: String, reason: String) {
@@ -128,7 +134,7 @@ struct TestSSLReadingTests {
       return
     }
     #expect(syntax.offset == offset)
-    #expect(error.description.contains("at byte \(offset)"))
+    #expect(error.description.hasPrefix("The testssl.sh report cannot be read: \(syntax)."))
   }
 
   @Test(

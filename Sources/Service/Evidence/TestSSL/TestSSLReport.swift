@@ -77,10 +77,14 @@ enum TestSSLError: Error, Equatable, CustomStringConvertible {
   var description: String {
     switch self {
     case .notJSON(let error):
-      if case .endOfInput = error.reason {
-        return "The testssl.sh report is cut off: \(error). Was the scan stopped before its end?"
-      }
-      return "The testssl.sh report is not JSON: \(error)."
+      let advice =
+        switch error.reason {
+        case .endOfInput: " Was the scan stopped before its end?"
+        // 3.3dev puts a note on DNS inside the object of a target that speaks no TLS.
+        case .unexpected: " Some versions write the pretty form wrong; the flat one (--jsonfile) is sound."
+        case .notUTF8, .tooDeep: ""
+        }
+      return "The testssl.sh report cannot be read: \(error).\(advice)"
     case .faults(let faults):
       let all = faults.map { "\($0.pointer.isEmpty ? "the document" : $0.pointer) \($0.detail)" }
       return "The testssl.sh report has faults: " + all.joined(separator: "; ") + "."
