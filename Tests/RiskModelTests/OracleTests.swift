@@ -10,7 +10,7 @@ import Testing
       let document = Small.randomDocument(&constants)
       let methodology = try! Methodology(document)
       forAll(20, seed: constants.next() % 1_000_000) { generator in
-        let scenario = Scenario.random(methodology, &generator)
+        let scenario = Scenario.random(&generator, of: methodology)
         return disagreement(scenario.assess(), Oracle(document, scenario))
       }
     }

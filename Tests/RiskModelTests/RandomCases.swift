@@ -55,7 +55,7 @@ extension Scenario {
   ]
 
   /// From silent to well probed, from clean to bad; a tenth of the results is late, that is after the instant.
-  static func random(_ methodology: Methodology = Small.methodology, _ generator: inout SplitMix64) -> Scenario {
+  static func random(_ generator: inout SplitMix64, of methodology: Methodology = Small.methodology) -> Scenario {
     let slugs = ["ash", "birch", "cedar", "dogwood"].prefix(Int.random(in: 1...4, using: &generator))
     let sources = Dictionary(
       uniqueKeysWithValues: slugs.map { slug in
