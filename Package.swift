@@ -61,9 +61,12 @@ let package = Package(
     .testTarget(
       name: "RiskModelTests", dependencies: ["RiskModel", "JSON"], exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", "EventLoop"], swiftSettings: strict),
-    .testTarget(name: "PostgresTests", dependencies: ["Postgres", "EventLoop"], swiftSettings: strict),
     .testTarget(
-      name: "ServiceTests", dependencies: ["Service", "Yams"], exclude: ["Fixtures"], swiftSettings: strict),
-    .testTarget(name: "EndToEndTests", dependencies: ["JSON"], swiftSettings: strict),
+      name: "PostgresTests", dependencies: ["Postgres", "EventLoop", "TestHarness"], swiftSettings: strict),
+    .target(name: "TestHarness", path: "Tests/TestHarness", swiftSettings: strict),
+    .testTarget(
+      name: "ServiceTests", dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "TestHarness", "Yams"],
+      exclude: ["Fixtures"], swiftSettings: strict),
+    .testTarget(name: "EndToEndTests", dependencies: ["Command", "TestHarness"], swiftSettings: strict),
   ]
 )

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import TestHarness
 import Testing
 
 @testable import Postgres

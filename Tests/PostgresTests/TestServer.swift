@@ -2,6 +2,8 @@ import EventLoop
 import Glibc
 import Logging
 
+import TestHarness
+
 @testable import Postgres
 
 /// The private cluster that all tests of this process share, made on first use and stopped when the process ends.
@@ -63,15 +65,4 @@ final class TestCluster: Sendable {
   }
 
   func destroy() { ExitCleanup.destroy(directory) }
-}
-
-enum TemporaryDirectory {
-  /// Mode 0711, as PostgreSQL's own user must pass when the tests run as root.
-  static func make() -> String {
-    var template = Array("/tmp/relayrisk-test-XXXXXX".utf8CString)
-    precondition(mkdtemp(&template) != nil)
-    let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    chmod(path, 0o711)
-    return path
-  }
 }

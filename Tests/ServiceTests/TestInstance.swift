@@ -21,7 +21,7 @@ final class TestPostgres: Sendable {
     ExitCleanup.add(directory)
     cluster = PrivateCluster(dataDirectory: directory, logger: quietLogger)
     connectionString = try await cluster.start()
-    try await onDatabase("relayrisk") { try await $0.execute("create database template_of_tests") }
+    _ = try await onDatabase("relayrisk") { try await $0.execute("create database template_of_tests") }
     try await onDatabase("template_of_tests") { database in
       try await Migrator(migrations: RiskService.migrations).migrate(database)
       // Tests have clocks of their own, so partitions reach back to their times.
@@ -34,7 +34,7 @@ final class TestPostgres: Sendable {
   /// A database of its own for one test, migrated and empty.
   func makeDatabase() async throws -> String {
     let name = "test_\(count.withLock { count in count += 1; return count })"
-    try await onDatabase("relayrisk") { database in
+    _ = try await onDatabase("relayrisk") { database in
       try await database.execute("create database \(unsafeRaw: name) template template_of_tests")
     }
     return name

@@ -1,4 +1,5 @@
 import Foundation
+import FoundationNetworking
 import Synchronization
 
 /// A response as a client sees it.
@@ -43,7 +44,7 @@ enum ExchangeRecorder {
 
   private static func open() -> FileHandle? {
     guard let path = ProcessInfo.processInfo.environment["RELAYRISK_TEST_EXCHANGES"] else { return nil }
-    if !FileManager.default.fileExists(atPath: path) { FileManager.default.createFile(atPath: path, contents: nil) }
+    if !FileManager.default.fileExists(atPath: path) { _ = FileManager.default.createFile(atPath: path, contents: nil) }
     let handle = FileHandle(forWritingAtPath: path)
     handle?.seekToEndOfFile()
     return handle
