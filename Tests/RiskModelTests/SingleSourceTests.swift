@@ -50,6 +50,27 @@ import Testing
     #expect(decided.allow > 20 && decided.block > 20, "\(decided)")
   }
 
+  /// Section 8 compares exactly: the thresholds are numbers that a reader compares with the ranges shown.
+  @Test func theThresholdsOfTheVerdictAreMetExactly() throws {
+    var tried: [Verdict: Int] = [:]
+    try forAll(200, seed: 35_000) { generator in
+      var scenario = Scenario.decidable(&generator)
+      scenario.incidents = []
+      let assessment = scenario.assess()
+      let isBlock = assessment.verdict == .block
+      if assessment.verdict == .warn || assessment.verdict == .unknown || assessment.floorAdjustment > 0 { return nil }
+      tried[assessment.verdict, default: 0] += 1
+      let pointer = isBlock ? "/verdict/block_low" : "/verdict/allow_high"
+      let edge = isBlock ? assessment.robustLow : assessment.robustHigh
+      scenario.methodology = try Methodology(Small.document.edited([pointer: "\(edge)"]))
+      if scenario.assess().verdict != assessment.verdict { return "\(assessment.verdict) not at \(edge)" }
+      let beyond = isBlock ? edge.nextUp : edge.nextDown
+      scenario.methodology = try Methodology(Small.document.edited([pointer: "\(beyond)"]))
+      return scenario.assess().verdict == .warn ? nil : "\(assessment.verdict) still at \(beyond)"
+    }
+    #expect(tried[.allow, default: 0] > 10 && tried[.block, default: 0] > 10, "\(tried)")
+  }
+
   @Test func oneSourceThatIsNotAuthoritativeNeverConfirms() {
     forAll(seed: 33_000) { generator in
       var scenario = Scenario.random(&generator)
