@@ -10,10 +10,14 @@ import Testing
     PrivateCluster(dataDirectory: directory, logger: TestServer.quiet)
   }
 
-  private func withDirectory(_ name: String = "data", _ body: (String) async throws -> Void) async throws {
+  /// A data directory that does not exist yet, or one that has a stopped cluster.
+  private func withDirectory(
+    _ name: String = "data", isFresh: Bool = false, _ body: (String) async throws -> Void
+  ) async throws {
     let parent = TemporaryDirectory.make()
     let directory = "\(parent)/\(name)"
     ExitCleanup.add(directory)
+    if !isFresh { try await TestCluster.copyTemplate(to: directory) }
     do { try await body(directory) } catch { Issue.record(error) }
     ExitCleanup.destroy(directory)
     Shell.run(["/bin/rm", "-rf", parent])
@@ -28,7 +32,7 @@ import Testing
   @Test func isMadeStartedStoppedAndStartedAgain() async throws {
     // Quotes, a dollar sign and a space, and a path longer than a socket's may be.
     let name = "it's \"a\" $(dir) `x` \\ " + String(repeating: "long", count: 30)
-    try await withDirectory(name) { directory in
+    try await withDirectory(name, isFresh: true) { directory in
       let first = cluster(directory)
       let string = try await first.start()
       #expect(try await first.start() == string)
@@ -112,7 +116,6 @@ import Testing
   @Test func theLastUserStopsTheServer() async throws {
     try await withDirectory { directory in
       let users = (0..<3).map { _ in cluster(directory) }
-      // All at once on a directory that does not exist yet.
       let strings = try await withThrowingTaskGroup(of: String.self) { group in
         for user in users { group.addTask { try await user.start() } }
         return try await group.reduce(into: Set<String>()) { $0.insert($1) }
@@ -127,22 +130,23 @@ import Testing
   }
 
   @Test func aKillDuringInitdbLeavesNothingThatCounts() async throws {
-    try await withDirectory { directory in
+    try await withDirectory(isFresh: true) { directory in
       try SystemCall.makeDirectories("\(directory)/postgres.initdb-crashd/base", mode: 0o700)
       try SystemCall.write("15\n", to: "\(directory)/postgres.initdb-crashd/PG_VERSION")
       chmod(directory, 0o711)
-      let next = cluster(directory)
-      _ = try await next.start()
+      // Two at once: one makes the cluster, the other waits for it.
+      let (first, second) = (cluster(directory), cluster(directory))
+      async let one = first.start()
+      async let other = second.start()
+      #expect(try await one == other)
       #expect(SystemCall.names(in: directory).filter { $0.hasPrefix("postgres.initdb-") } == [])
-      try await next.stop()
+      try await first.stop()
+      try await second.stop()
     }
   }
 
   @Test func aClusterOfAnotherMajorVersionIsRefusedWithTheSteps() async throws {
     try await withDirectory { directory in
-      let first = cluster(directory)
-      _ = try await first.start()
-      try await first.stop()
       Shell.run(["/bin/sh", "-c", "echo 9 > \"$0/postgres/PG_VERSION\"", directory])
       await #expect { try await cluster(directory).start() } throws: { error in
         guard case PrivateClusterError.otherMajorVersion(_, "9", let installed) = error else { return false }

@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import Logging
+import Testing
 
 import TestHarness
 
@@ -50,8 +51,26 @@ final class TestCluster: Sendable {
   let cluster: PrivateCluster
   let connectionString: String
 
+  /// A stopped cluster to copy, as initdb takes seconds.
+  private static let template = Task {
+    let directory = TemporaryDirectory.make()
+    ExitCleanup.add(directory)
+    let cluster = PrivateCluster(dataDirectory: directory, logger: TestServer.quiet)
+    _ = try await cluster.start()
+    try await cluster.stop()
+    return directory
+  }
+
+  /// Puts a stopped cluster into a data directory.
+  static func copyTemplate(to directory: String) async throws {
+    let template = try await template.value
+    try SystemCall.makeDirectories(directory, mode: 0o711)
+    #expect(Shell.run(["/bin/cp", "-a", "\(template)/postgres", directory]) == 0)
+  }
+
   init() async throws {
     directory = TemporaryDirectory.make()
+    try await Self.copyTemplate(to: directory)
     cluster = PrivateCluster(dataDirectory: directory, logger: TestServer.quiet)
     connectionString = try await cluster.start()
     ExitCleanup.add(directory)
