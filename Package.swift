@@ -41,7 +41,7 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "HTTPServer", "Postgres", "RiskModel", "JSON", "CShippedFiles", "CPublicSuffix", "CIDN2",
+        "EventLoop", "HTTPServer", "Postgres", "RiskModel", "JSON", "CShippedFiles", "CPublicSuffix", "CIDN2",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -65,7 +65,7 @@ let package = Package(
       name: "PostgresTests", dependencies: ["Postgres", "EventLoop", "TestHarness"], swiftSettings: strict),
     .target(name: "TestHarness", path: "Tests/TestHarness", swiftSettings: strict),
     .testTarget(
-      name: "ServiceTests", dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "TestHarness", "Yams"],
+      name: "ServiceTests", dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams"],
       exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(name: "EndToEndTests", dependencies: ["Command", "TestHarness"], swiftSettings: strict),
   ]

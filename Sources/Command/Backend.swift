@@ -8,6 +8,8 @@ struct Backend {
   let database: Database
   let isPrivate: Bool
   private let cluster: PrivateCluster?
+  /// For what would hold up a loop that answers requests.
+  let reader: EventLoop
   private let loop: EventLoop
 
   /// Connects; a private cluster is made and started when it is not there.
@@ -23,8 +25,10 @@ struct Backend {
     }
     let loop = EventLoop(name: "postgres")
     loop.start()
+    let reader = EventLoop(name: "reader")
+    reader.start()
     let database = Database(DatabaseConfiguration(connectionString: url), loop: loop, logger: logger)
-    return Backend(database: database, isPrivate: cluster != nil, cluster: cluster, loop: loop)
+    return Backend(database: database, isPrivate: cluster != nil, cluster: cluster, reader: reader, loop: loop)
   }
 
   /// Runs `body` with a database that has every migration.
@@ -65,6 +69,7 @@ struct Backend {
     await database.close()
     // `stop` waits for the thread, which must not be one of the cooperative pool's; a loop ends within a turn.
     loop.stop()
+    reader.stop()
     try await cluster?.stop()
   }
 }

@@ -76,7 +76,7 @@ func withService<Value>(
 ) async throws -> Value {
   let logger = try options.logger()
   return try await Backend.with(options, logger: logger) { backend in
-    let service = try RiskService(database: backend.database, logger: logger)
+    let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
     try await service.load(evidence: false)
     return try await body(service)
   }

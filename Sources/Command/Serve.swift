@@ -21,7 +21,7 @@ struct Serve: AsyncParsableCommand {
     raiseDescriptorLimit()
     let backend = try await Backend.open(common, logger: logger)
     do {
-      let service = try RiskService(database: backend.database, logger: logger)
+      let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
           services: [

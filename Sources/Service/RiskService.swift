@@ -1,3 +1,4 @@
+import EventLoop
 import HTTPServer
 import Logging
 import Postgres
@@ -48,15 +49,30 @@ public final class RiskService: Sendable {
   let parts: Parts
   let feed: ChangeFeed
   private let intakeOnceLoaded = Mutex<Intake?>(nil)
+  private let reader: EventLoop
 
   /// The migrations that the service needs.
   public static var migrations: [Migration] { ShippedFiles.migrations }
 
-  /// - Parameter database: with all migrations applied by the time `load` is called.
+  /// - Parameters:
+  ///   - database: with all migrations applied by the time `load` is called.
+  ///   - reader: a loop that answers no requests, where large bodies are read; it runs for as long as the service.
   /// - Throws: what is wrong with a shipped document; never in a build that passed its tests.
-  public init(database: Database, clock: Clock = .system, logger: Logger) throws {
+  public init(database: Database, reader: EventLoop, clock: Clock = .system, logger: Logger) throws {
     parts = Parts(database: database, catalogue: try Catalogue(), clock: clock, logger: logger)
     feed = ChangeFeed(parts)
+    self.reader = reader
+  }
+
+  /// A body larger than this takes long enough to read that it is read elsewhere: about a millisecond.
+  private static let ownThreadBytesMin = 64 * 1024
+
+  /// Runs `work` on the body of a request, off the loops that answer requests when the body is large.
+  func reading<Value: Sendable>(
+    _ body: [UInt8], _ work: @Sendable @escaping () throws -> Value
+  ) async throws -> Value {
+    if body.count < Self.ownThreadBytesMin { return try work() }
+    return try await withTaskExecutorPreference(reader) { try work() }
   }
 
   // MARK: - Life

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Service
 
-@Suite struct AccessTests {
+@Suite(.serialized) struct AccessTests {
   /// A request for a route, with something in the place of each path parameter.
   private func target(_ endpoint: Endpoint) -> String {
     endpoint.pattern.split(separator: "/").map { $0.hasPrefix("{") ? "x" : $0 }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Service
 
-@Suite struct ProbeResultTests {
+@Suite(.serialized) struct ProbeResultTests {
   @Test func oneResultIsStoredAnsweredAndReadBack() async throws {
     try await withRegisteredRelay { instance in
       let scanner = try await instance.key(.resultsWrite, source: "lab")

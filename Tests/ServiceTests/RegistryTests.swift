@@ -4,7 +4,7 @@ import Testing
 
 @testable import Service
 
-@Suite struct RegistryTests {
+@Suite(.serialized) struct RegistryTests {
   @Test func aProviderIsRegisteredWithEveryFieldAndReadByIdSlugAndHost() async throws {
     try await withInstance { instance in
       let body = """

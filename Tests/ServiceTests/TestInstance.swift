@@ -80,7 +80,7 @@ final class TestInstance: Sendable {
   let client: APIClient
   let adminKey: String
   private let server: Server
-  private let loop: EventLoop
+  private let loops: [EventLoop]
   private let following: Task<Void, Never>
 
   static func start(
@@ -90,7 +90,9 @@ final class TestInstance: Sendable {
     let loop = EventLoop(name: "test-pg")
     loop.start()
     let database = Database(postgres.configuration(databaseName), loop: loop, logger: quietLogger)
-    let service = try RiskService(database: database, clock: clock, logger: quietLogger)
+    let reader = EventLoop(name: "test-reader")
+    reader.start()
+    let service = try RiskService(database: database, reader: reader, clock: clock, logger: quietLogger)
     try await service.load()
     var key = adminKey
     if key == nil { key = try await service.createKey(name: "admin", scopes: [.admin], source: nil) }
@@ -99,17 +101,17 @@ final class TestInstance: Sendable {
       problem: RiskService.problem, observe: service.observe)
     let address = try server.start()
     return TestInstance(
-      service: service, database: database, server: server, loop: loop,
+      service: service, database: database, server: server, loops: [loop, reader],
       client: APIClient(base: "http://\(address)", key: key), adminKey: key!)
   }
 
   private init(
-    service: RiskService, database: Database, server: Server, loop: EventLoop, client: APIClient, adminKey: String
+    service: RiskService, database: Database, server: Server, loops: [EventLoop], client: APIClient, adminKey: String
   ) {
     self.service = service
     self.database = database
     self.server = server
-    self.loop = loop
+    self.loops = loops
     self.client = client
     self.adminKey = adminKey
     following = Task { await service.follow() }
@@ -120,7 +122,7 @@ final class TestInstance: Sendable {
     following.cancel()
     await following.value
     await database.close()
-    loop.stop()
+    for loop in loops { loop.stop() }
   }
 
   /// A key for one scope.

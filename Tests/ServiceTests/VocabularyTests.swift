@@ -68,7 +68,7 @@ import Testing
       ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1"), ("2001:DB8::0:1", "2001:db8::1"), ("::ffff:10.0.0.1", "::ffff:10.0.0.1"),
       ("localhost", "localhost"),
       ("", nil), ("a b", nil), ("a..b", nil), (".a", nil), ("a/b", nil), ("a:80", nil), ("https://a.example", nil),
-      ("-a.example", nil), ("a-.example", nil), ("a_b.example", nil), ("256.1.1.1", nil), ("1.2.3", nil), ("0x7f.1", nil),
+      ("-a.example", nil), ("a-.example", nil), ("a_b.example", nil), ("a＿b.example", nil), ("256.1.1.1", nil), ("1.2.3", nil), ("0x7f.1", nil),
       ("[1.2.3.4]", nil), ("a%00.example", nil), ("user@a.example", nil), ("a\u{0}.example", nil), ("*.example", nil),
       (String(repeating: "a", count: 64) + ".example", nil), (String(repeating: "a.", count: 127) + "example", nil),
     ]

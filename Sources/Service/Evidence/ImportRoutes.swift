@@ -33,7 +33,8 @@ struct ImportRoutes {
     try query.finish()
     let importing = TestSSLImport(
       provider: provider!, source: source!, methodology: parts.catalogue.methodology, now: now)
-    let found = try Self.results(importing, call.request.body, observedAt, target)
+    let body = call.request.body
+    let found = try await service.reading(body) { try Self.results(importing, body, observedAt, target) }
     let outcome = try await BatchPosting(service: service).post(found.results.map { result in BatchLine { result } })
     return .json(Self.encode(outcome, found, requestID: call.request.id))
   }

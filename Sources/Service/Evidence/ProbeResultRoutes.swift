@@ -23,10 +23,24 @@ struct ProbeResultRoutes {
   private var parts: RiskService.Parts { service.parts }
 
   @Sendable private func post(_ call: Call) async throws -> Response {
-    let (value, readerFaults) = try call.json()
     let decoder = ProbeResultDecoder(
       registry: parts.registry, methodology: parts.catalogue.methodology, principal: call.caller,
       now: parts.clock.now())
+    switch try await service.reading(call.request.body, { try read(call, decoder) }) {
+    case .one(let result): return try await postOne(result)
+    case .many(let lines, let isAtomic):
+      let outcome = try await BatchPosting(service: service).post(lines, isAtomic: isAtomic)
+      return .json(outcome.encoded(requestID: call.request.id))
+    }
+  }
+
+  private enum Posted: Sendable {
+    case one(ProbeResult)
+    case many([BatchLine], isAtomic: Bool)
+  }
+
+  private func read(_ call: Call, _ decoder: ProbeResultDecoder) throws -> Posted {
+    let (value, readerFaults) = try call.json()
     guard case .object(let object) = value, object["results"] != nil else {
       if call.parameters["atomic"] != nil {
         throw JSONFault(pointer: "?atomic", detail: "is only for many results: {\"results\": [...]}")
@@ -34,7 +48,7 @@ struct ProbeResultRoutes {
       guard call.request.body.count <= Self.oneBytesMax else {
         throw Problem(.bodyTooLarge, "One result has at most \(Self.oneBytesMax) bytes.")
       }
-      return try await postOne(try decoder.decode(value, readerFaults: readerFaults), call)
+      return .one(try decoder.decode(value, readerFaults: readerFaults))
     }
     var fields = JSONFields(value, faults: readerFaults.filter { !$0.pointer.hasPrefix("/results/") })
     let results = fields.required("results") { field in
@@ -53,11 +67,10 @@ struct ProbeResultRoutes {
         try decoder.decode(value, readerFaults: readerFaults.relative(to: "/results/\(index)"))
       }
     }
-    let outcome = try await BatchPosting(service: service).post(lines, isAtomic: isAtomic)
-    return .json(outcome.encoded(requestID: call.request.id))
+    return .many(lines, isAtomic: isAtomic)
   }
 
-  private func postOne(_ result: ProbeResult, _ call: Call) async throws -> Response {
+  private func postOne(_ result: ProbeResult) async throws -> Response {
     let disposition = try await service.intake().submit([result])[0]
     parts.metrics.count([disposition], of: [result], registry: parts.registry)
     switch disposition {

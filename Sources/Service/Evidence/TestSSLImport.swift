@@ -9,6 +9,9 @@ struct TestSSLImport {
   let methodology: Methodology
   let now: Instant
 
+  /// More than any scan has; a forged report must not grow without bound.
+  static let targetCountMax = 1_000
+
   /// The results in the order of the report, and what a reader should know about them.
   struct Results: Sendable {
     let results: [ProbeResult]
@@ -22,6 +25,11 @@ struct TestSSLImport {
   ///   is stored then.
   func results(of bytes: [UInt8], observedAt: Instant?, target: TargetAddress?) throws -> Results {
     let report = try TestSSLReport(bytes)
+    guard report.targets.count <= Self.targetCountMax else {
+      throw JSONFaults([
+        JSONFault(pointer: "", detail: "has \(report.targets.count) targets, at most \(Self.targetCountMax) are taken over")
+      ])
+    }
     let time = try time(of: report, otherwise: observedAt)
     let bodyHash = hexadecimal(SHA256.hash(data: bytes).prefix(16))
     var results: [ProbeResult] = []
@@ -45,7 +53,7 @@ struct TestSSLImport {
             outcome: Outcome(rawValue: conclusion.outcome.rawValue)!, observedAt: time ?? observedAt ?? now,
             isObservedAtAssumed: time == nil && observedAt == nil,
             target: Target(address: address.text), confidence: 1,
-            externalID: externalID(bodyHash, conclusion.check, address), runID: nil, vantage: nil,
+            externalID: externalID(bodyHash, conclusion.check, address, scanned.ip), runID: nil, vantage: nil,
             scanner: ProbeResult.Scanner(name: "testssl.sh", version: report.version), note: nil, evidence: evidence))
       }
     }
@@ -71,10 +79,12 @@ struct TestSSLImport {
     return isOwn ? nil : "\(address.text) is not a host of \(provider.slug); its results count for it all the same"
   }
 
-  /// Made of what was sent, so that sending it again is a repetition; at most 200 bytes.
-  private func externalID(_ bodyHash: String, _ check: String, _ address: TargetAddress) -> String {
-    let whole = "testssl:\(bodyHash):\(check):\(address.text)"
+  /// Made of what was sent, so that sending it again is a repetition; at most 200 bytes. The address that was scanned
+  /// is part of it: a name with several addresses stands several times in one report.
+  private func externalID(_ bodyHash: String, _ check: String, _ address: TargetAddress, _ ip: String) -> String {
+    let scanned = "\(address.text)#\(ip)"
+    let whole = "testssl:\(bodyHash):\(check):\(scanned)"
     if whole.utf8.count <= 200 { return whole }
-    return "testssl:\(bodyHash):\(check):sha256-\(hexadecimal(SHA256.hash(data: Array(address.text.utf8)).prefix(16)))"
+    return "testssl:\(bodyHash):\(check):sha256-\(hexadecimal(SHA256.hash(data: Array(scanned.utf8)).prefix(16)))"
   }
 }

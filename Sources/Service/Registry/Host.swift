@@ -50,12 +50,13 @@ public struct Host: Sendable, Hashable, CustomStringConvertible {
 
   /// UTS-46 (non-transitional) to A-labels, then the rules of host names (RFC 1123).
   private static func asciiName(_ text: String) throws(InvalidHost) -> String {
-    // libidn2 passes some ASCII through unseen, so what no host name holds is refused before and after.
+    // libidn2 passes ASCII through as it is, so what no host name holds is refused before and after.
     if text.unicodeScalars.contains(where: { $0.value <= 0x20 || $0.value == 0x7F || "/\\@?#%:[]<>^|\"'".unicodeScalars.contains($0) }) {
       throw .forbiddenCharacter
     }
     var output: UnsafeMutablePointer<UInt8>?
-    let flags = Int32(IDN2_NFC_INPUT.rawValue | IDN2_NONTRANSITIONAL.rawValue | IDN2_USE_STD3_ASCII_RULES.rawValue)
+    // Not with IDN2_USE_STD3_ASCII_RULES: libidn2 2.3.3 drops `_` then, and `a_b` would silently become `ab`.
+    let flags = Int32(IDN2_NFC_INPUT.rawValue | IDN2_NONTRANSITIONAL.rawValue)
     let status = idn2_lookup_u8(Array(text.utf8) + [0], &output, flags)
     guard status == 0, let output else {
       throw .notAName(String(cString: idn2_strerror(status)))
