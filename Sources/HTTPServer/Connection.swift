@@ -15,6 +15,13 @@ final class Connection {
     self.peer = peer
   }
 
+  /// Whether the client has ended its side and left nothing to read. libmicrohttpd 0.9.75 does not notice an end that
+  /// came together with the last bytes: epoll reports both at once, and it stops reading at the first short read.
+  var isEndedByPeer: Bool {
+    var byte: UInt8 = 0
+    return recv(descriptor, &byte, 1, Int32(MSG_PEEK)) == 0
+  }
+
   /// Ends the connection from outside of libmicrohttpd, which notices at its next turn and cleans up.
   func cut() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 }
@@ -23,6 +30,7 @@ final class Connection {
 final class ConnectionGate: Sendable {
   private let limits: ServerLimits
   private let current = Atomic<Int>(0)
+  /// Only kept while there is a limit; an address without connections has no entry, so it cannot grow.
   private let perAddress = Mutex<[String: Int]>([:])
 
   init(limits: ServerLimits) { self.limits = limits }
@@ -62,6 +70,7 @@ extension Peer {
     }
     var ipv6 = raw.load(as: sockaddr_in6.self).sin6_addr
     let bytes = withUnsafeBytes(of: &ipv6) { Array($0) }
+    // ::ffff:a.b.c.d, as a socket for both families reports IPv4 clients.
     if bytes[0..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF {
       let mapped = withUnsafeBytes(of: &ipv6) { $0.loadUnaligned(fromByteOffset: 12, as: in_addr.self) }
       self.init(ipv4: mapped)

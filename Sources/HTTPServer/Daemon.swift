@@ -32,8 +32,10 @@ final class Daemon: EventSource, @unchecked Sendable {
 
   var phase = Phase.serving
   var requestIDs = RequestIDGenerator()
+  /// libmicrohttpd's daemon, between `start` and `stop`.
   private(set) var handle: OpaquePointer?
   private var listenSocket: Int32 = -1
+  /// By descriptor, for the sweep and for the end: the library does not list them.
   private var connections: [Int32: Connection] = [:]
   private var watch: Watch?
   private var sweepTimer: Timer?
@@ -73,6 +75,7 @@ final class Daemon: EventSource, @unchecked Sendable {
     return true
   }
 
+  /// Never blocks. The loop calls it after every round of jobs, timers and ready descriptors.
   func turn() -> Duration? {
     guard let handle else { return nil }
     repeat {
@@ -85,6 +88,7 @@ final class Daemon: EventSource, @unchecked Sendable {
       ? .milliseconds(Int64(clamping: milliseconds)) : nil
   }
 
+  /// Once for each suspended connection.
   func resume(_ connection: OpaquePointer) {
     mustRunAgain = true
     MHD_resume_connection(connection)
@@ -125,6 +129,7 @@ final class Daemon: EventSource, @unchecked Sendable {
 
   // MARK: - Connections, from the callbacks
 
+  /// - Returns: the record of the connection, which the callbacks keep with it until it is closed.
   func opened(_ handle: OpaquePointer) -> Connection {
     let peer = mhd_client_address(handle).map { Peer($0) } ?? Peer(address: "unknown", isLoopback: false)
     let connection = Connection(descriptor: mhd_connection_descriptor(handle), peer: peer)
@@ -143,13 +148,18 @@ final class Daemon: EventSource, @unchecked Sendable {
     sweepTimer = loop.schedule(after: Self.sweepInterval) { [weak self] in self?.sweep() }
   }
 
+  /// Ends what takes too long. A request's time begins with its request line, which an exchange shows; before that only
+  /// the connection is known, and it may be idle first.
   private func sweep() {
     let now = ContinuousClock.now
     let headLimit = Duration.seconds(limits.idleTimeoutSeconds + limits.requestDeadlineSeconds)
     for connection in connections.values {
       if let exchange = connection.exchange {
-        guard now >= exchange.deadline else { continue }
-        exchange.expire(Problem(.deadlineExceeded, "the request took longer than it may"))
+        if now >= exchange.deadline {
+          exchange.expire(Problem(.deadlineExceeded, "the request took longer than it may"))
+        } else if exchange.state == .reading, connection.isEndedByPeer {
+          connection.cut()
+        }
       } else if now - connection.idleSince >= headLimit {
         // Silence alone is libmicrohttpd's to end; this one sends a byte now and then.
         connection.cut()

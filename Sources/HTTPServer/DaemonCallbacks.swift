@@ -7,6 +7,7 @@ enum DaemonCallbacks {
   static func options(for daemon: Daemon) -> mhd_daemon_options {
     var options = mhd_daemon_options()
     options.context = Unmanaged.passUnretained(daemon).toOpaque()
+    // Before the library spends memory on the connection.
     options.accept = { context, address, _ in
       guard let address else { return .NO }
       return DaemonCallbacks.daemon(context).gate.admits(Peer(address)) ? .YES : .NO
@@ -31,6 +32,7 @@ enum DaemonCallbacks {
       // Returned as the request's context; given back in `completed`.
       return Unmanaged.passRetained(exchange).toOpaque()
     }
+    // Neither retains: the context's reference lives until `completed`, which is always the last call.
     options.handle = { _, _, _, method, version, upload, uploadBytes, slot in
       guard let method, let version, let uploadBytes, let pointer = slot?.pointee else { return .NO }
       return Unmanaged<Exchange>.fromOpaque(pointer).takeUnretainedValue()

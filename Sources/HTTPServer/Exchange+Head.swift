@@ -3,6 +3,9 @@ import Glibc
 
 /// What is decided before the body is read: framing, route, admission, and whether the body may come.
 extension Exchange {
+  /// The first callback: the head is in memory, nothing of the body was asked for yet, and with `Expect` the client is
+  /// still waiting. Framing comes first, because what follows trusts it; routing before admission, because who may do
+  /// what depends on the route.
   func readHead(method: UnsafePointer<CChar>, version: UnsafePointer<CChar>) -> MHD_Result {
     daemon.requestsInFlight.add(1, ordering: .relaxed)
     let known = knownMethod(method)
@@ -18,6 +21,7 @@ extension Exchange {
       return refuseFraming(error.detail)
     }
     guard methodName.utf8.allSatisfy(isTokenByte) else { return refuseFraming("the method is not a token") }
+    // After the framing, so that a refused body can be dropped and the answer arrives.
     if daemon.phase == .refusing { return refuse(daemon.shuttingDown) }
     let target: Target
     do throws(Target.Fault) {
@@ -40,6 +44,9 @@ extension Exchange {
     return Method(rawValue: String(cString: name))
   }
 
+  /// Routes, and asks the route whether it lets the request in.
+  /// - Throws: when the query cannot be read. The one fault of parameters that is answered before the admission: a
+  ///   head without its query would be no head.
   private func find(_ method: Method?, _ target: Target) throws(Target.Fault) -> MHD_Result {
     switch daemon.router.match(method, target) {
     case .notFound: return refuse(Problem(.notFound, "nothing is served under this path"))
@@ -71,6 +78,8 @@ extension Exchange {
     }
   }
 
+  /// Why the body must not come, from what the head says of it. After the admission: who has no key learns nothing of
+  /// limits and types.
   private func bodyRefusal() -> Problem? {
     guard let route, let framing, framing.body != .none else { return nil }
     if case .length(let bytes) = framing.body, bytes > route.bodyBytesMax || route.contentTypes.isEmpty {
@@ -81,6 +90,7 @@ extension Exchange {
       return Problem(
         .unsupportedMediaType, "Content-Encoding must be identity", headers: [("Accept-Encoding", "identity")])
     }
+    // Parameters are not looked at: JSON is UTF-8 whatever `charset` says.
     let type = headers["Content-Type"]?.prefix { $0 != ";" && $0 != " " && $0 != "\t" }.lowercased()
     guard let type, route.contentTypes.contains(type) else {
       let names = route.contentTypes.joined(separator: ", ")

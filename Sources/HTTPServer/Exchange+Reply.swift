@@ -8,6 +8,7 @@ extension Exchange {
   func reply(_ response: Response, closes: Bool = false) -> MHD_Result {
     stage = .replied
     state.reply()
+    // A response that cannot be sent is a defect of its handler; nothing of it has left yet, so 500 is still possible.
     do throws(ResponseFault) {
       return try send(response, closes: closes)
     } catch {
@@ -28,6 +29,7 @@ extension Exchange {
     case .none: break
     case .bytes(let body): bytes = body
     case .prepared(let prepared):
+      // The short way, for reads: nothing is copied or added, every loop sends from the same memory.
       if headers.isEmpty, requestID == nil, !closes, response.status == prepared.status {
         if isNotModified {
           return try prepared.withNotModified { queue($0, status: 304, bodyBytes: prepared.body.count) }
@@ -45,6 +47,7 @@ extension Exchange {
     return queue(message, status: status, bodyBytes: bytes.count)
   }
 
+  /// Hands the message to libmicrohttpd, which keeps a reference of its own until it is sent.
   private func queue(_ message: borrowing MessageHandle, status: Int, bodyBytes: Int) -> MHD_Result {
     self.status = status
     let hasBody = methodName != Method.head.rawValue && status != 204 && status != 304
@@ -61,6 +64,7 @@ extension Exchange {
     return sent
   }
 
+  /// Once for all routes: a handler that sets `ETag` need not know of conditions.
   private func isNotModified(_ response: Response) -> Bool {
     guard response.status == 200, let head, head.method == .get || head.method == .head,
       headers.occurrences(of: "If-None-Match") > 0, let tag = response.header("ETag")
@@ -79,6 +83,7 @@ extension Exchange {
     return problemResponse(Problem(.internalError, "the request id leads to the cause in the log"))
   }
 
+  /// With the type of the error, which its description may leave out.
   private func log(_ error: any Error) {
     errorLogged = true
     daemon.logger.error(

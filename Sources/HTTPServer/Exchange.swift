@@ -91,6 +91,7 @@ final class Exchange: @unchecked Sendable {
     }
   }
 
+  /// Takes a piece of the body. libmicrohttpd accepts no answer here, so a refusal waits for the end of the body.
   private func receive(_ bytes: UnsafeRawBufferPointer) -> MHD_Result {
     bodyBytesReceived += bytes.count
     guard refusal == nil, let route else {
@@ -112,6 +113,7 @@ final class Exchange: @unchecked Sendable {
   }
   private static let reservedBodyBytesMax = 1024 * 1024
 
+  /// The last callback: the request is complete, and an answer now keeps the connection.
   private func runHandler() -> MHD_Result {
     if let refusal { return reply(refusal) }
     guard let head else { return .NO }
@@ -145,6 +147,8 @@ final class Exchange: @unchecked Sendable {
     return .YES
   }
 
+  /// On the loop, in the task or behind it. The answer itself waits for the callback that the resume brings about:
+  /// queued from here it would run the library's state machine in the middle of someone else's turn.
   private func finish(_ outcome: Outcome) {
     switch state.finish() {
     case .keep: self.outcome = outcome
@@ -191,6 +195,7 @@ final class Exchange: @unchecked Sendable {
     let now = ContinuousClock.now
     connection.exchange = nil
     connection.idleSince = now
+    // A task that was given up may still run, and holds this object; what it comes to goes nowhere.
     state.reply()
     task?.cancel()
     task = nil

@@ -72,6 +72,7 @@ struct Framing: Equatable {
     guard isHost else { throw Fault(detail: "Host is not a host and a port") }
   }
 
+  /// Digits only: other parsers differ over signs, lists, spaces and what does not fit an integer.
   private static func length(_ value: UnsafeBufferPointer<UInt8>) throws(Fault) -> Int {
     var length = 0
     for byte in value {

@@ -7,6 +7,7 @@ import Glibc
 final class Lingering {
   /// As many at once as `poll` carries easily; more are closed without it.
   private static let connectionsMax = 64
+  /// Long enough for a client to notice the answer, short enough that a deaf one holds nothing.
   private static let secondsMax = 2
 
   private final class Entry {

@@ -58,11 +58,13 @@ enum ListenSocket {
   private static func bound(
     _ storage: sockaddr_storage, _ length: socklen_t, sharesPort: Bool, orThrow fault: () -> ListenFault
   ) throws(ListenFault) -> Int32 {
+    // Non-blocking: a client may be gone between the readiness and the accept.
     let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
     let descriptor = socket(Int32(storage.ss_family), type, 0)
     guard descriptor >= 0 else { throw fault() }
     var on: Int32 = 1
     let size = socklen_t(MemoryLayout<Int32>.size)
+    // Connections of an earlier process that wait out their time must not keep the port from a restart.
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, size)
     if sharesPort { setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, size) }
     var storage = storage

@@ -30,6 +30,7 @@ struct MessageHandle: ~Copyable, @unchecked Sendable {
 
   deinit { MHD_destroy_response(pointer) }
 
+  /// Checked here and not left to the library, which lets control characters other than CR and LF pass.
   private static func check(_ name: String, _ value: String) throws(ResponseFault) {
     guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte) else { throw .invalidHeaderName(name) }
     guard !value.isEmpty, value.utf8.allSatisfy(isFieldValueByte) else { throw .invalidHeaderValue(name: name) }
@@ -41,6 +42,7 @@ struct MessageHandle: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// The library's own reference of the body: a copy when that is cheap, the array kept alive otherwise.
   private static func make(_ body: [UInt8]) -> OpaquePointer {
     let made: OpaquePointer?
     if body.count <= copiedBodyBytesMax {

@@ -17,6 +17,7 @@ enum PlainThread {
         return nil
       }, Unmanaged.passRetained(Work(work)).toOpaque())
     precondition(status == 0, "pthread_create failed with \(status)")
+    // Nobody joins it; who waits for the work is told by the work.
     pthread_detach(thread)
   }
 }

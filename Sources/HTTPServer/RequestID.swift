@@ -56,6 +56,7 @@ struct RequestIDGenerator: RandomNumberGenerator {
     state = (system.next() | 1, system.next(), system.next(), system.next())
   }
 
+  /// The published algorithm, step by step (Blackman and Vigna, 2018).
   mutating func next() -> UInt64 {
     let result = Self.rotate(state.1 &* 5, by: 7) &* 9
     let shifted = state.1 << 17

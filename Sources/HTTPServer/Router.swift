@@ -75,6 +75,7 @@ public struct Router: Sendable {
     return nodes.count - 1
   }
 
+  /// In the order of `Method.allCases`, with what the router adds by itself: HEAD for GET, and OPTIONS.
   private static func allow(_ methods: [Method]) -> String {
     var allowed = Set(methods)
     if allowed.contains(.get) { allowed.insert(.head) }
@@ -126,6 +127,7 @@ public struct Router: Sendable {
     return walk(child, path, from: end + 1, &captures)
   }
 
+  /// Compared decoded, since `/%61` and `/a` are the same path; most segments have no escape and are not copied.
   private func literal(_ node: Node, _ segment: Slice<UnsafeBufferPointer<UInt8>>) -> Int? {
     if segment.contains(UInt8(ascii: "%")) {
       let decoded = Target.decode(segment) ?? ""

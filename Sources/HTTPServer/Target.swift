@@ -20,6 +20,7 @@ struct Target {
     (path, query) = try outcome.get()
   }
 
+  /// Finds path and query without decoding: a `%2F` is part of a segment, a `%3F` of a path.
   private static func split(_ bytes: UnsafeBufferPointer<UInt8>) throws(Fault) -> (Range<Int>, Range<Int>?) {
     var question: Int?
     for (index, byte) in bytes.enumerated() {

@@ -53,6 +53,32 @@ import Testing
     }
   }
 
+  /// Its end arrives together with its last bytes, which libmicrohttpd alone would notice after the idle time only.
+  @Test func aClientThatLeavesInTheMiddleOfABodyIsLetGoOfSoon() async throws {
+    let limits = ServerLimits(idleTimeoutSeconds: 3600, requestDeadlineSeconds: 3600, drainGraceSeconds: 5)
+    try await TestServer.run([.hello, .echo()], limits: limits) { server in
+      for (round, length) in ["Content-Length: 1000\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3E8\r\nabc"]
+        .enumerated()
+      {
+        let held = Flag()
+        for loop in server.server.loops {
+          loop.execute {
+            // So that the end is there before anything is read.
+            while !held.isRaised { usleep(500) }
+          }
+        }
+        for _ in 0..<20 {
+          let client = try server.client()
+          try client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + length)
+        }
+        held.raise()
+        #expect(eventually { server.summaries.values.count == 20 * (round + 1) })
+      }
+      #expect(eventually { server.server.connectionsCurrent == 0 })
+      #expect(server.summaries.values.allSatisfy { $0.status == 0 && !$0.isComplete && $0.requestBodyBytes == 3 })
+    }
+  }
+
   @Test func connectionsBeyondTheLimitAreClosedAndTheRestServed() async throws {
     Self.allowDescriptors(8000)
     let limits = ServerLimits(connectionsMax: 100, drainGraceSeconds: 5)

@@ -45,6 +45,30 @@ import Testing
     #expect(outcomes.values.compactMap { $0 } == [])
   }
 
+  /// The kernel completed their handshakes; to their clients they are as good as accepted.
+  @Test func connectionsInTheBacklogAreServedWhenTheServerStops() async throws {
+    let server = try TestServer.start([.hello])
+    let release = Flag()
+    let answered = Collected<Int>()
+    for loop in server.server.loops { loop.execute { while !release.isRaised { usleep(500) } } }
+    Thread.run {
+      do {
+        let clients = try (0..<200).map { _ in try server.client() }
+        for client in clients { try client.request("GET", "/hello") }
+        // Time for the stop to be asked for; without it the test would be weaker, not wrong.
+        usleep(50_000)
+        release.raise()
+        for client in clients { answered.append((try? client.read().status) ?? 0) }
+      } catch {
+        release.raise()
+        answered.append(-1)
+      }
+    }
+    await server.server.stop()
+    await offThePool { #expect(eventually { answered.values.count == 200 }) }
+    #expect(answered.values.allSatisfy { $0 == 200 })
+  }
+
   @Test func aRequestInFlightIsAwaitedAndNewOnesAreRefused() async throws {
     let started = Flag()
     let release = Flag()
