@@ -60,7 +60,10 @@ let package = Package(
     .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: strict),
     .testTarget(
       name: "RiskModelTests", dependencies: ["RiskModel", "JSON"], exclude: ["Fixtures"], swiftSettings: strict),
-    .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", "EventLoop"], swiftSettings: strict),
+    .testTarget(
+      name: "HTTPServerTests",
+      dependencies: ["HTTPServer", "EventLoop", "JSON", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: strict),
     .testTarget(
       name: "PostgresTests", dependencies: ["Postgres", "EventLoop", "TestHarness"], swiftSettings: strict),
     .target(name: "TestHarness", path: "Tests/TestHarness", swiftSettings: strict),

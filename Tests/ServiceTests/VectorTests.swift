@@ -12,7 +12,7 @@ import Testing
   /// Small ones of every kind: what the database's fold, the order of arrival or a decision could get wrong.
   static let names = [
     "fail-here-pass-there", "newer-pass-displaces-fail", "equal-times-equal-outcomes", "newer-less-confident-fail",
-    "same-content-counts-twice", "targets-tie-by-bytes", "one-half-life", "mixed-1", "slander-6", "critical-8",
+    "same-content-counts-twice", "one-half-life", "mixed-1", "slander-6", "critical-8",
     "late-9", "sparse-10", "clean-old-15", "waived-critical-open-incident", "heard-only-without-outcome",
     "nothing-but-an-incident", "grade-edges",
   ]
