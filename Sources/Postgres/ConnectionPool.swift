@@ -160,11 +160,8 @@ actor ConnectionPool {
       lanes[index].session = nil
       guard !isClosing else { break }
       logger.info("a connection to PostgreSQL was lost")
-      if .now - session.openedAt < Self.livedShortly {
-        connectLanes(after: .milliseconds(250))
-      } else {
-        connectLanes()
-      }
+      let isShortLived = .now - session.openedAt < Self.livedShortly
+      isShortLived ? connectLanes(after: .milliseconds(250)) : connectLanes()
     }
     publish()
     finishClosing()
