@@ -44,8 +44,10 @@ struct ChildProcess {
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     posix_spawn_file_actions_adddup2(&actions, log, 1)
     posix_spawn_file_actions_adddup2(&actions, log, 2)
+    // Also those that some library opened without CLOEXEC: a server would hold on to them for its life.
     posix_spawn_file_actions_addclosefrom_np(&actions, 3)
     posix_spawn_file_actions_addchdir_np(&actions, directory)
+    // The service blocks the signals it waits for, and a mask survives exec: the server would never hear SIGTERM.
     var none = sigset_t()
     var all = sigset_t()
     sigemptyset(&none)

@@ -78,6 +78,7 @@ struct ClusterStarter: Sendable {
         "--locale=C", "--lc-ctype=C.UTF-8", "--data-checksums", "--auth-local=peer", "--auth-host=reject",
         "--no-instructions",
       ])
+    // Nobody but the users of the map gets in, by the socket alone; initdb's own file would admit replication too.
     try SystemCall.write("local all all peer map=\(Self.role)\n", to: "\(fresh)/pg_hba.conf")
     try SystemCall.write(identityMap, to: "\(fresh)/pg_ident.conf")
     try SystemCall.check(rename(fresh, cluster), "rename", fresh)

@@ -15,6 +15,7 @@ struct ClusterUser: Sendable {
       return ClusterUser(named(getpwuid(geteuid()))) ?? ClusterUser(name: "", userID: geteuid(), groupID: getegid())
     }
     if let owner {
+      // PostgreSQL would refuse a directory of root's as it refuses to run as root.
       guard owner != 0, let user = ClusterUser(named(getpwuid(owner))) else {
         throw .foreignOwner(directory: cluster, ownerUserID: owner)
       }
@@ -54,6 +55,7 @@ struct ClusterUser: Sendable {
   /// - Throws: `.unreachable` with the first that does not.
   func checkMayEnter(_ directory: String) throws(PrivateClusterError) {
     guard geteuid() == 0 else { return }
+    // More groups than this are not looked at; a false refusal names the directory and can be helped by chmod.
     var count: Int32 = 64
     var groups = [gid_t](repeating: 0, count: Int(count))
     if getgrouplist(name, groupID, &groups, &count) < 0 { count = Int32(groups.count) }

@@ -8,6 +8,7 @@ struct LeaseWaiter: Sendable {
 struct LeaseBook {
   var idle: [Session] = []
   var inUse: [Session] = []
+  /// Counted among the connections, so that a crowd does not open more than are allowed.
   var opening = 0
   var waiters = Fifo<LeaseWaiter>()
 
@@ -16,6 +17,7 @@ struct LeaseBook {
 }
 
 extension ConnectionPool {
+  /// Gives a connection to `waiter`, now or later, or refuses at once.
   func lease(_ waiter: LeaseWaiter) {
     guard !isClosing, !isDown else { return waiter.continuation.resume(returning: .failure(.unavailable)) }
     guard leases.waiters.count < configuration.leaseWaitersMax else {
@@ -29,6 +31,7 @@ extension ConnectionPool {
   /// Gives idle connections to those who wait, the longest first, and opens more while there may be more.
   private func serveLeases() {
     while !leases.waiters.isEmpty, let session = leases.idle.popLast() {
+      // It may have died while it was idle, and its loss not have arrived yet.
       guard session.assumeIsolated({ $0.isAtRest }) else {
         session.assumeIsolated { $0.close() }
         continue

@@ -4,6 +4,7 @@ import Logging
 /// The connections of a database: pipelined lanes with their queue here, leased ones in `ConnectionPool+Leases.swift`.
 /// All of it runs on the one loop.
 actor ConnectionPool {
+  /// A place for a pipelined connection; empty while it is being opened or waits to be.
   struct Lane {
     var session: Session?
     var isConnecting = false
@@ -25,6 +26,7 @@ actor ConnectionPool {
   static let drainTimeout: Duration = .seconds(5)
 
   private var lanes: [Lane]
+  /// Never sent, so it outlives the lanes.
   private var queue = Fifo<PendingStatement>()
   private var breaker = Breaker()
   private var retryTimer: Timer?
@@ -50,6 +52,7 @@ actor ConnectionPool {
 
   // MARK: - Statements
 
+  /// Takes a statement or refuses it at once: when the server is known to be down, or too many wait already.
   func submit(_ statement: PendingStatement) {
     guard !isClosing, !isDown else { return statement.fail(.unavailable) }
     guard queue.count + inFlightCount < configuration.queueStatementsMax else { return statement.fail(.poolExhausted) }
@@ -90,12 +93,14 @@ actor ConnectionPool {
   func connectLanes() {
     guard !isClosing else { return }
     for index in lanes.indices where lanes[index].session == nil && !lanes[index].isConnecting {
+      // Connecting costs the server a process each time.
       if breaker.consecutiveFailures > 0 && lanes.contains(where: \.isConnecting) { return }
       lanes[index].isConnecting = true
       connect { $0.laneOpened(index, $1) }
     }
   }
 
+  /// Connects on a thread of its own and comes back to the loop with the outcome.
   func connect(
     _ then: @escaping @Sendable (isolated ConnectionPool, Result<OpenedConnection, ConnectFailure>) -> Void
   ) {
@@ -127,9 +132,11 @@ actor ConnectionPool {
 
   private func connectFailed(_ failure: ConnectFailure) {
     let delay = breaker.failed(random: .random(in: 0..<1))
+    // Once an outage, not once an attempt.
     if breaker.consecutiveFailures == 1 {
       logger.warning("PostgreSQL cannot be reached", metadata: ["reason": "\(failure.reason)"])
     }
+    // Whoever waited for a connection need not wait for the next attempt: from now on the answer is known.
     if isDown {
       failQueue(.unavailable)
       failLeaseWaiters(.unavailable)
@@ -153,11 +160,8 @@ actor ConnectionPool {
       lanes[index].session = nil
       guard !isClosing else { break }
       logger.info("a connection to PostgreSQL was lost")
-      if .now - session.openedAt < Self.livedShortly {
-        connectLanes(after: .milliseconds(250))
-      } else {
-        connectLanes()
-      }
+      let isShortLived = .now - session.openedAt < Self.livedShortly
+      isShortLived ? connectLanes(after: .milliseconds(250)) : connectLanes()
     }
     publish()
     finishClosing()

@@ -31,7 +31,9 @@ struct LaneState<Payload> {
     /// `mayRetry` is false inside a transaction, where a failure has spoilt what came before.
     case submit(Payload, StatementKey, mayRetry: Bool)
     case reply(Reply)
+    /// The NULL after the results of one command.
     case commandEnd
+    /// The server has ended the group; only now the statement is over.
     case sync
   }
 
@@ -55,11 +57,13 @@ struct LaneState<Payload> {
     var failure: String?
     var isAbandoned = false
 
+    /// The results come in the order of the commands, so counting tells which one this is.
     var isAtPrepare: Bool { group.prepares && commandsEnded == group.commandCount - 2 }
     var isAtExecute: Bool { commandsEnded == group.commandCount - 1 }
   }
 
   private var inFlight = Fifo<Entry>()
+  /// What the server has, or will have when it gets to the statements under way.
   private var names: [StatementKey: String] = [:]
   private var namesMade = 0
   /// Beyond this many, statements are parsed each time under the empty name; the program has fewer.

@@ -20,9 +20,11 @@ struct Listener {
   /// - Returns: whether it got as far as listening.
   private func listenOnce() async -> Bool {
     let (configuration, logger) = (pool.configuration, pool.logger)
+    // Connecting itself throws nothing.
     let outcome = try? await BlockingThread.run { Connector.connect(configuration, logger: logger) }
     guard case .success(let opened)? = outcome else { return false }
     let session = Session(opened, role: .listener, loop: pool.loop, clientTimeout: nil) { _, _ in }
+    // So that closing the database ends the wait below.
     guard await pool.addListener(session) else {
       await session.close()
       return false

@@ -70,7 +70,8 @@ public struct ServerError: Sendable, CustomStringConvertible {
   /// Serialization failure, deadlock, stale plan, shutdown, too many connections, disk full and lock or statement
   /// time-outs: errors of the moment. The statement was rolled back, so it may be sent again.
   public var isTransient: Bool {
-    ["40", "53", "57"].contains(code.prefix(2)) || ["55P03", "0A000", "26000"].contains(code)
+    // 40003 is "statement completion unknown".
+    (["40", "53", "57"].contains(code.prefix(2)) && code != "40003") || ["55P03", "0A000", "26000"].contains(code)
   }
 
   /// Without message, detail and hint, as these may quote values.

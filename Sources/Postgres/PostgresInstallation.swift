@@ -5,10 +5,8 @@ struct PostgresInstallation: Equatable {
   let major: String
   let binDirectory: String
 
-  /// Where Debian and the PostgreSQL project's packages put every major version beside the others.
-  private static let roots = [("/usr/lib/postgresql", "/bin"), ("/usr/pgsql-", "/bin")]
-
-  /// All that are installed, the newest first.
+  /// All that are installed, the newest first: where Debian and the PostgreSQL project's packages for Red Hat put
+  /// every major version beside the others.
   static func all() -> [PostgresInstallation] {
     var found = SystemCall.names(in: "/usr/lib/postgresql").map {
       PostgresInstallation(major: $0, binDirectory: "/usr/lib/postgresql/\($0)/bin")

@@ -21,6 +21,7 @@ public struct PostgresType: Sendable, Hashable {
   public static let uuid = PostgresType(objectIdentifier: 2950)
   public static let jsonb = PostgresType(objectIdentifier: 3802)
 
+  // Arrays have identifiers of their own, unrelated to their elements'.
   public static let boolArray = PostgresType(objectIdentifier: 1000)
   public static let byteaArray = PostgresType(objectIdentifier: 1001)
   public static let int2Array = PostgresType(objectIdentifier: 1005)

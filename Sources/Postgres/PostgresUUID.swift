@@ -18,6 +18,7 @@ public struct PostgresUUID: Sendable, Hashable, Comparable, CustomStringConverti
       var high: UInt64 = 0
       var low: UInt64 = 0
       var digits = 0
+      // Whoever has 36 bytes with hyphens at these four places has 32 digits at the others.
       for (index, byte) in bytes.enumerated() {
         if [8, 13, 18, 23].contains(index) {
           guard byte == UInt8(ascii: "-") else { return nil }

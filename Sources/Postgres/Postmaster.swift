@@ -30,6 +30,7 @@ struct Postmaster: Equatable {
     let path = file(of: cluster)
     guard let text = SystemCall.read(path) else { return }
     let deadline = ContinuousClock.now + .seconds(waitSeconds)
+    // A process that nobody has reaped yet has no working directory any more, so it does not count.
     while isAnybodyIn(cluster) {
       guard ContinuousClock.now < deadline else {
         throw .unusableServer(directory: cluster, reason: "processes of a crashed server are still running")

@@ -21,7 +21,7 @@ public enum PrivateClusterError: Error, Sendable, CustomStringConvertible {
     switch self {
     case .notInstalled:
       return """
-        PostgreSQL's server programs (initdb, pg_ctl, postgres) were not found under /usr/lib/postgresql or in PATH. \
+        PostgreSQL's server programs (initdb, pg_ctl, postgres) were not found under /usr/lib/postgresql. \
         Install the package postgresql-15, or name a database with --database-url.
         """
     case .unreachable(let directory, let user):

@@ -37,12 +37,14 @@ extension Session {
     }
   }
 
+  /// The next result, or nil after the last, without blocking the loop meanwhile.
   private func nextResult() async throws(PostgresError) -> OpaquePointer? {
     while true {
+      let seen = readinessCount
       flush()
       guard let pointer else { throw .connectionLost }
       if PQisBusy(pointer) == 0 { return PQgetResult(pointer) }
-      await readiness()
+      await readiness(since: seen)
     }
   }
 
@@ -52,6 +54,7 @@ extension Session {
     var failure: ServerError?
     while let result = try await nextResult() {
       let status = PQresultStatus(result)
+      // What follows the first error is its consequence.
       if status == PGRES_FATAL_ERROR, failure == nil { failure = ResultErrors.serverError(result) }
       affected = ResultTable(taking: result).affectedRowCount
       if status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH {
@@ -95,9 +98,11 @@ extension Session {
       close()
       throw .connectionLost
     }
-    while let pointer = self.pointer, PQflush(pointer) == 1 {
+    while let pointer = self.pointer {
+      let seen = readinessCount
+      guard PQflush(pointer) == 1 else { break }
       flush()
-      await readiness()
+      await readiness(since: seen)
     }
     guard isOpen else { throw .connectionLost }
   }
@@ -123,12 +128,13 @@ extension Session {
     try await runScript("LISTEN " + SQLIdentifier.quoted(channel))
     onConnect()
     while let pointer {
+      let seen = readinessCount
       while let notification = PQnotifies(pointer) {
         let payload = String(cString: notification.pointee.extra)
         PQfreemem(notification)
         onNotification(payload)
       }
-      await readiness()
+      await readiness(since: seen)
     }
   }
 }

@@ -32,6 +32,8 @@ actor Session {
   var isExclusive = false
   /// How long that may go without any progress; nil for ever.
   var exclusiveTimeout: Duration?
+  /// How often the socket was read or written for whoever has the connection to itself.
+  private(set) var readinessCount = 0
   private var readinessWaiter: CheckedContinuation<Void, Never>?
 
   init(
@@ -124,6 +126,7 @@ actor Session {
     lastProgress = .now
     if isExclusive {
       flush()
+      readinessCount += 1
       readinessWaiter.take()?.resume()
       return
     }
@@ -201,10 +204,19 @@ actor Session {
     if isSilent || (role == .leased && !abandoned.isEmpty) { lose() }
   }
 
-  /// Waits until the socket was read, or written when something is unsent. Only while exclusive.
-  func readiness() async {
-    guard isOpen else { return }
-    await withCheckedContinuation { readinessWaiter = $0 }
+  /// Waits until the socket was read, or written when something is unsent, since `readinessCount` was `seen`. Only
+  /// while exclusive.
+  ///
+  /// Any `await` may let the loop read the socket, the one that calls this included, so the caller takes the count
+  /// before it looks whether there is something to do; else it would wait for what has already arrived.
+  func readiness(since seen: Int) async {
+    await withCheckedContinuation { continuation in
+      if isOpen && readinessCount == seen {
+        readinessWaiter = continuation
+      } else {
+        continuation.resume()
+      }
+    }
   }
 
   /// Marks the start of a wait, so that the time before it does not count as silence.
@@ -222,30 +234,5 @@ actor Session {
     readinessWaiter.take()?.resume()
     // Later, so that the pool is not entered in the middle of its own call.
     loop.execute { self.onEvent(self, .lost) }
-  }
-}
-
-extension Bindings {
-  /// Binds and executes a prepared statement, asking for the result in binary. libpq copies the values.
-  fileprivate func send(prepared name: String, on pointer: OpaquePointer) -> Bool {
-    let count = parameters.count
-    return buffer.bytes.withUnsafeBytes { bytes in
-      withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: count) { values in
-        withUnsafeTemporaryAllocation(of: Int32.self, capacity: 2 * count) { numbers in
-          // A NULL is a null pointer, so a value of no bytes needs some address.
-          let start = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!
-          for (index, parameter) in parameters.enumerated() {
-            let value = parameter.lengthBytes.map { _ in
-              (start + parameter.offset).assumingMemoryBound(to: CChar.self)
-            }
-            values.initializeElement(at: index, to: value)
-            numbers.initializeElement(at: index, to: Int32(parameter.lengthBytes ?? 0))
-            numbers.initializeElement(at: count + index, to: 1)
-          }
-          return PQsendQueryPrepared(
-            pointer, name, Int32(count), values.baseAddress, numbers.baseAddress, numbers.baseAddress! + count, 1) == 1
-        }
-      }
-    }
   }
 }

@@ -27,14 +27,19 @@ enum SystemCall {
     return String(cString: resolved)
   }
 
-  /// Makes the directory and what is missing above it.
+  /// Makes the directory and what is missing above it. What exists is left as it is; what is made gets exactly `mode`,
+  /// whatever the umask, as an unprivileged PostgreSQL has to pass through it.
   static func makeDirectories(_ path: String, mode: mode_t) throws(PrivateClusterError) {
-    guard mkdir(path, mode) != 0, errno != EEXIST else { return }
+    if mkdir(path, mode) == 0 {
+      try check(chmod(path, mode), "chmod", path)
+      return
+    }
+    if errno == EEXIST { return }
     guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
       throw .system(call: "mkdir", path: path, errorNumber: errno)
     }
     try makeDirectories(String(path[..<slash]), mode: 0o755)
-    try check(mkdir(path, mode), "mkdir", path)
+    try makeDirectories(path, mode: mode)
   }
 
   /// The whole of a small file, or its last `bytesMax` bytes; nil when it cannot be read.

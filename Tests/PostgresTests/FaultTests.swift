@@ -44,6 +44,60 @@ import Testing
     }
   }
 
+  @Test func everyStatementOfABrokenPipelineIsAnsweredOnce() async throws {
+    try await TestServer.withDatabase({ $0.pipelinedConnections = 1 }) { database in
+      let pid = try await database.query("SELECT pg_backend_pid()") { try $0.next(Int32.self) }[0]
+      let outcomes = await withTaskGroup(of: String.self) { group in
+        for number in 0..<500 {
+          group.addTask {
+            do {
+              if number == 30 { try await database.execute("SELECT pg_terminate_backend(\(pid))") }
+              return "\(try await database.query("SELECT \(number)") { try $0.next(Int.self) } == [number])"
+            } catch { return "\(error)" }
+          }
+        }
+        return await group.reduce(into: [String: Int]()) { $0[$1, default: 0] += 1 }
+      }
+      // Answered, or sent and lost; never sent ones went to the next connection.
+      #expect(outcomes.values.reduce(0, +) == 500)
+      #expect(Set(outcomes.keys).isSubset(of: ["true", "\(PostgresError.connectionLost)"]))
+      #expect(outcomes["\(PostgresError.connectionLost)"] ?? 0 <= 64)
+    }
+  }
+
+  @Test func aBackendThatHangsIsGivenUpAndReplaced() async throws {
+    try await TestServer.withDatabase({
+      $0.pipelinedConnections = 1
+      $0.statementTimeoutMilliseconds = 200
+    }) { database in
+      let pid = try await database.query("SELECT pg_backend_pid()") { try $0.next(Int32.self) }[0]
+      kill(pid, SIGSTOP)
+      defer { kill(pid, SIGCONT) }
+      await #expect { try await database.execute("SELECT 1") } throws: { error in
+        guard case PostgresError.timeout = error else { return false }
+        return (error as? PostgresError)?.isRetrySafe == false
+      }
+      try await isReached("another backend") {
+        let next = try? await database.query("SELECT pg_backend_pid()") { try $0.next(Int32.self) }
+        return next != nil && next != [pid]
+      }
+    }
+  }
+
+  @Test func closingLetsRunningStatementsFinish() async throws {
+    try await TestServer.withDatabase { database in
+      try await database.execute("SELECT 1")
+      async let slow = database.query("SELECT 7 FROM pg_sleep(0.3)") { try $0.next(Int32.self) }
+      try await isReached("it runs") { database.statistics.statementsWaiting == 1 }
+      await database.close()
+      #expect(try await slow == [7])
+      await #expect { try await database.execute("SELECT 1") } throws: { error in
+        guard case PostgresError.unavailable = error else { return false }
+        return true
+      }
+    }
+  }
+
   @Test func aKilledIdleLeaseIsNotHandedOut() async throws {
     try await TestServer.withDatabase { database in
       let pid = try await database.withConnection { connection in
