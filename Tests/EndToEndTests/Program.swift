@@ -35,7 +35,7 @@ struct Program {
     // Files instead of pipes: a daemon that keeps a pipe open would keep its reader waiting.
     let directory = TemporaryDirectory.make()
     defer { Shell.run(["/bin/rm", "-rf", directory]) }
-    let files = try ["out", "err"].map { name in
+    let files = ["out", "err"].map { name in
       let file = "\(directory)/\(name)"
       _ = FileManager.default.createFile(atPath: file, contents: nil)
       return (file, FileHandle(forWritingAtPath: file)!)
@@ -50,7 +50,11 @@ struct Program {
       process.standardInput = FileHandle.nullDevice
     }
     try process.run()
+    // One that hangs must fail its test, not hang the run.
+    let watchdog = DispatchWorkItem { kill(process.processIdentifier, SIGKILL) }
+    DispatchQueue.global().asyncAfter(deadline: .now() + 60, execute: watchdog)
     process.waitUntilExit()
+    watchdog.cancel()
     return Outcome(
       status: process.terminationStatus, output: try String(contentsOfFile: files[0].0, encoding: .utf8),
       errors: try String(contentsOfFile: files[1].0, encoding: .utf8))
