@@ -68,7 +68,8 @@ let package = Package(
       name: "PostgresTests", dependencies: ["Postgres", "EventLoop", "TestHarness"], swiftSettings: strict),
     .target(name: "TestHarness", path: "Tests/TestHarness", swiftSettings: strict),
     .testTarget(
-      name: "ServiceTests", dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams"],
+      name: "ServiceTests",
+      dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams"],
       exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(name: "EndToEndTests", dependencies: ["Command", "TestHarness"], swiftSettings: strict),
   ]

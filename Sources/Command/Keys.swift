@@ -16,7 +16,8 @@ struct Keys: AsyncParsableCommand {
 
     @Option(
       help: ArgumentHelp(
-        "What the key may do, repeated: \(Scope.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "scope"))
+        "What the key may do, repeated: \(Scope.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "scope")
+    )
     var scope: [Scope]
 
     @Option(help: ArgumentHelp("The one source that the key posts for.", valueName: "slug"))

@@ -9,9 +9,9 @@ enum ConditionalRequest {
     }
   }
 
-  /// What a 304 carries of the 200 it stands for, for caches (section 15.4.5).
+  /// What a 304 carries of the 200 it stands for (section 15.4.5): all but what describes the body it does not have.
   static func headersKept(_ headers: [(name: String, value: String)]) -> [(name: String, value: String)] {
-    headers.filter { ["etag", "cache-control", "vary"].contains($0.name.lowercased()) }
+    headers.filter { !$0.name.lowercased().hasPrefix("content-") }
   }
 
   /// The tags of a list. A comma may stand inside the quotes, so splitting at commas would not do.

@@ -39,6 +39,13 @@ public struct JSONFields {
     return value(of: index, read)
   }
 
+  /// The member `name` of a merge patch (RFC 7396) whose removal is not possible: null is a fault.
+  public mutating func replacement<Value>(
+    _ name: String, _ read: (JSONField) throws -> Value
+  ) -> Value? {
+    members.contains { $0.name == name } ? required(name, read) : nil
+  }
+
   /// The member `name`; a fault when it is absent or null. Nil only together with a fault.
   public mutating func required<Value>(
     _ name: String, _ read: (JSONField) throws -> Value

@@ -36,7 +36,8 @@ import Testing
     let during = try await service.createKey("scores:read")
     #expect(try await service.client(key: during).get("/v1/concerns").status == 200)
 
-    _ = try await admin.post("/v1/providers", #"{"slug":"acme","name":"A","hosts":["relay-good.test","old-relay.invalid"]}"#)
+    _ = try await admin.post(
+      "/v1/providers", #"{"slug":"acme","name":"A","hosts":["relay-good.test","old-relay.invalid"]}"#)
     _ = try await admin.post("/v1/sources", #"{"slug":"lab","name":"L"}"#)
     let report = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../ServiceTests/Fixtures/testssl/real-weak-pretty.json").standardized.path

@@ -100,8 +100,10 @@ import Testing
     let refused = try await client.post("/v1/probe-results", object: result(1))
     #expect(refused.status == 503)
     #expect(refused.headers["retry-after"] != nil)
-    let unknown = try await service.client(key: "rr_01a206b2-8b49-750f-89d7-9fc58409f28e_" + String(repeating: "0", count: 64))
-      .get("/v1/concerns")
+    let unknown = try await service.client(
+      key: "rr_01a206b2-8b49-750f-89d7-9fc58409f28e_" + String(repeating: "0", count: 64)
+    )
+    .get("/v1/concerns")
     #expect(unknown.status == 503)
     _ = try await waitFor("staleness") {
       try await client.get("/readyz").json["status"].string == "stale" ? true : nil

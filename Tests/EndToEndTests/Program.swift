@@ -16,7 +16,9 @@ struct Program {
   }
 
   /// Runs a subcommand to its end.
-  static func run(_ arguments: [String], environment: [String: String] = [:], input: Data? = nil) async throws -> Outcome {
+  static func run(_ arguments: [String], environment: [String: String] = [:], input: Data? = nil) async throws
+    -> Outcome
+  {
     try await withCheckedThrowingContinuation { continuation in
       // Blocks, so it has a thread of its own.
       Thread.detachNewThread {

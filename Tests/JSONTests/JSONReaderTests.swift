@@ -102,7 +102,8 @@ import Testing
   @Test func cutOrChangedDocumentsAreRefusedOrReadButNeverCrash() throws {
     let seed = UInt64.random(in: 0...UInt64.max)
     var generator = SplitMix64(state: seed)
-    let text = Array(#"{"provider":"acme","n":[1.5e3,-2,"é\u00e9\ud83d\ude00"],"o":{"a":{"b":[true,false,null]}}}"#.utf8)
+    let text = Array(
+      #"{"provider":"acme","n":[1.5e3,-2,"é\u00e9\ud83d\ude00"],"o":{"a":{"b":[true,false,null]}}}"#.utf8)
     for length in 0..<text.count {
       #expect(throws: JSONSyntaxError.self) { try JSONReader.read(Array(text[..<length])) }
     }
@@ -128,7 +129,8 @@ import Testing
     case 2: return "\(Int.random(in: -1000...1000, using: &generator))"
     case 3: return ["\"\"", "\"a\\u00e9b\"", "\"中文\"", "\"\\n\\\"\""].randomElement(using: &generator)!
     case 4:
-      let items = (0..<Int.random(in: 0...4, using: &generator)).map { _ in randomDocument(depth: depth + 1, &generator) }
+      let items = (0..<Int.random(in: 0...4, using: &generator)).map { _ in randomDocument(depth: depth + 1, &generator)
+      }
       return "[ " + items.joined(separator: " , ") + "]"
     default:
       let members = (0..<Int.random(in: 0...4, using: &generator)).map { index in

@@ -1,9 +1,8 @@
 import EventLoop
 import Glibc
 import Logging
-import Testing
-
 import TestHarness
+import Testing
 
 @testable import Postgres
 

@@ -104,6 +104,19 @@ import Testing
     }
   }
 
+  @Test func aKeyThatPostsResultsIsBoundToASource() async throws {
+    try await withRegisteredRelay { instance in
+      let unbound = try await instance.client.post("/v1/keys", #"{"name":"x","scopes":["results:write"]}"#)
+      #expect(unbound.status == 422)
+      #expect(unbound.json.pointers == ["/source"])
+      let bound = try await instance.client.post(
+        "/v1/keys", #"{"name":"x","scopes":["results:write"],"source":"lab"}"#)
+      #expect(bound.status == 201)
+      let wrong = try await instance.client.post("/v1/keys", #"{"name":"","scopes":["all"],"source":"none","x":1}"#)
+      #expect(wrong.json.pointers == ["/name", "/scopes/0", "/source", "/x"])
+    }
+  }
+
   @Test func theDatabaseHoldsNoSecret() async throws {
     try await withInstance { instance in
       let secret = String(instance.adminKey.suffix(64))

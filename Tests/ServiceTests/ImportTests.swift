@@ -83,7 +83,9 @@ import Testing
         #expect(other.status == 422, "\(body)")
       }
       let future = (Service.Clock.system.now() + 3_600_000).rfc3339
-      #expect(try await send(try fixture("real-good-flat.json"), instance.client, query: "&source=lab&observed_at=\(future)").status == 422)
+      #expect(
+        try await send(try fixture("real-good-flat.json"), instance.client, query: "&source=lab&observed_at=\(future)")
+          .status == 422)
     }
   }
 }

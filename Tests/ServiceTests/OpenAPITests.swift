@@ -33,7 +33,7 @@ import Yams
     loop.start()
     let database = Database(
       DatabaseConfiguration(connectionString: "host=/nonexistent dbname=none"), loop: loop, logger: logger)
-    let endpoints = Result { try RiskService(database: database, logger: logger).endpoints }
+    let endpoints = Result { try RiskService(database: database, reader: loop, logger: logger).endpoints }
     await database.close()
     loop.stop()
     return try endpoints.get()

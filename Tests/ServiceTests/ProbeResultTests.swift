@@ -30,6 +30,19 @@ import Testing
     }
   }
 
+  @Test func aVantageThatSaysNothingIsNone() async throws {
+    try await withRegisteredRelay { instance in
+      let body = Posting.result(["source": "lab", "vantage": [String: Any]()])
+      let created = try await instance.client.post("/v1/probe-results", object: body)
+      let read = try await instance.client.get(created.headers["location"]!)
+      #expect(created.status == 201)
+      #expect(read.body == created.body)
+      let without = try await instance.client.post(
+        "/v1/probe-results", object: body.filter { $0.key != "vantage" })
+      #expect(without.status == 200)
+    }
+  }
+
   @Test func theSameAgainIsTheOneStoredBeforeAndOtherContentAConflict() async throws {
     try await withRegisteredRelay { instance in
       _ = try await instance.client.post("/v1/sources", #"{"slug":"soc","name":"Soc","trust":1}"#)
@@ -79,7 +92,8 @@ import Testing
         (["check": "no.such"], ["/check"]), (["outcome": "maybe"], ["/outcome"]),
         (["observed_at": future], ["/observed_at"]), (["observed_at": "1999-12-31T23:59:59Z"], ["/observed_at"]),
         (["observed_at": "yesterday"], ["/observed_at"]), (["observed_at": nil], ["/observed_at"]),
-        (["confidence": 0], ["/confidence"]), (["confidence": 1.1], ["/confidence"]), (["confidence": "1"], ["/confidence"]),
+        (["confidence": 0], ["/confidence"]), (["confidence": 1.1], ["/confidence"]),
+        (["confidence": "1"], ["/confidence"]),
         (["target": "a b"], ["/target"]), (["target": "ftp://a.example"], ["/target"]),
         (["target": "https://user:pw@a.example"], ["/target"]),
         (["model": String(repeating: "é", count: 65)], ["/model"]), (["model": ""], ["/model"]),
@@ -87,7 +101,8 @@ import Testing
         (["vantage": ["country": "ZZ", "asn": -1, "x": 1]], ["/vantage/country", "/vantage/asn", "/vantage/x"]),
         (["scanner": ["version": "1"]], ["/scanner/name"]), (["evidence": [1]], ["/evidence"]),
         (["evidence": ["x": String(repeating: "y", count: 65 * 1024)]], ["/evidence"]),
-        (["evidence": ["x": "\u{0}"]], ["/evidence/x"]), (["source": "soc"], ["/source"]), (["surprise": 1], ["/surprise"]),
+        (["evidence": ["x": "\u{0}"]], ["/evidence/x"]), (["source": "soc"], ["/source"]),
+        (["surprise": 1], ["/surprise"]),
         (["check": "no", "outcome": 1, "target": "::x", "zz": 0], ["/check", "/outcome", "/target", "/zz"]),
       ]
       for (fields, pointers) in table {
@@ -107,7 +122,10 @@ import Testing
       let table: [([UInt8], Int, String)] = [
         (Array(#"{"provider":"acme","check":"enc"#.utf8), 400, "malformed-json"),
         (Array(#"{"provider":"acme","note":""#.utf8) + [0xFF] + Array(#""}"#.utf8), 400, "malformed-json"),
-        (Array((String(repeating: #"{"a":"#, count: 40) + "1" + String(repeating: "}", count: 40)).utf8), 400, "malformed-json"),
+        (
+          Array((String(repeating: #"{"a":"#, count: 40) + "1" + String(repeating: "}", count: 40)).utf8), 400,
+          "malformed-json"
+        ),
         (Array(#"{"note":"\ud800"}"#.utf8), 400, "malformed-json"), ([], 400, "malformed-json"),
         (Array(#"{"check":"a","check":"b"}"#.utf8), 422, "invalid-request"),
         (Array(#"{"confidence":1e999}"#.utf8), 422, "invalid-request"),

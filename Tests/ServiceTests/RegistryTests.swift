@@ -136,7 +136,10 @@ import Testing
       #expect(created.json["trust"].double == 0.8)
       #expect(created.json["status"].string == "active")
       #expect(try await instance.client.post("/v1/sources", #"{"slug":"lab","name":"X"}"#).status == 409)
-      for bad in [#"{"trust":0}"#, #"{"trust":1.01}"#, #"{"trust":"1"}"#, #"{"slug":"x"}"#, #"{"status":"gone"}"#] {
+      for bad in [
+        #"{"trust":0}"#, #"{"trust":1.01}"#, #"{"trust":"1"}"#, #"{"trust":null}"#, #"{"slug":"x"}"#,
+        #"{"status":"gone"}"#,
+      ] {
         let answer = try await instance.client.send(
           "PATCH", "/v1/sources/lab", headers: ["Content-Type": "application/merge-patch+json"], body: Data(bad.utf8))
         #expect(answer.status == 422, "\(bad)")
@@ -158,7 +161,10 @@ import Testing
   @Test func theCatalogueIsServed() async throws {
     try await withInstance { instance in
       let concerns = try await instance.client.get("/v1/concerns").json["items"].array
-      #expect(concerns.compactMap { $0["id"].string } == ["controls", "encryption", "backdoor", "crossborder", "substitution"])
+      #expect(
+        concerns.compactMap { $0["id"].string } == [
+          "controls", "encryption", "backdoor", "crossborder", "substitution",
+        ])
       let all = try await instance.client.get("/v1/checks?limit=500").json["items"].array
       #expect(all.count == 60)
       let encryption = try await instance.client.get("/v1/checks?concern=encryption").json["items"].array

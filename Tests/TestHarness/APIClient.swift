@@ -20,13 +20,15 @@ public struct APIClient: Sendable {
 
   /// Posts a JSON text.
   public func post(_ target: String, _ json: String, headers: [String: String] = [:]) async throws -> Answer {
-    try await send("POST", target, headers: ["Content-Type": "application/json"].merging(headers) { $1 }, body: Data(json.utf8))
+    try await send(
+      "POST", target, headers: ["Content-Type": "application/json"].merging(headers) { $1 }, body: Data(json.utf8))
   }
 
   /// Posts what Foundation makes of `object`.
   public func post(_ target: String, object: Any, headers: [String: String] = [:]) async throws -> Answer {
     let data = try JSONSerialization.data(withJSONObject: object)
-    return try await send("POST", target, headers: ["Content-Type": "application/json"].merging(headers) { $1 }, body: data)
+    return try await send(
+      "POST", target, headers: ["Content-Type": "application/json"].merging(headers) { $1 }, body: data)
   }
 
   public func send(

@@ -31,18 +31,25 @@ struct KeyRoutes {
       }
       return source
     }
+    if let scopes, scopes.contains(.resultsWrite), !scopes.contains(.admin), source == nil,
+      !fields.faults.contains(where: { $0.pointer == "/source" })
+    {
+      fields.fault("source", "is required: a key with results:write posts for one source")
+    }
     try fields.finish()
     let (key, text) = try await KeyCreation(parts: parts).create(name: name!, scopes: scopes!, source: source)
     var json = JSONWriter()
     write(key, to: &json, secret: text)
-    return .json(json.bytes, status: 201, headers: [("Location", "/v1/keys/\(key.id)"), ("Cache-Control", "no-store")])
+    return .json(json.bytes, status: 201, headers: [("Cache-Control", "no-store")])
   }
 
   @Sendable private func list(_ call: Call) async throws -> Response {
     let limit = try call.parameters.limit()
     let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
     let found = try await parts.keys.all().filter { $0.id.description > after }
-    return .page(Array(found.prefix(limit + 1)), limit: limit, call) { write($1, to: &$0, secret: nil) } cursor: {
+    return .page(Array(found.prefix(limit + 1)), limit: limit, call) {
+      write($1, to: &$0, secret: nil)
+    } cursor: {
       Cursor(text: $0.id.description)
     }
   }

@@ -14,7 +14,8 @@ enum ShippedFiles {
       guard file.path.hasPrefix("migrations/"), file.path.hasSuffix(".sql") else { return nil }
       let name = file.path.dropFirst("migrations/".count).dropLast(".sql".count)
       guard let version = Int(name.prefix(4)) else { return nil }
-      return Migration(version: version, name: String(name.dropFirst(5)), sql: String(decoding: file.bytes, as: UTF8.self))
+      return Migration(
+        version: version, name: String(name.dropFirst(5)), sql: String(decoding: file.bytes, as: UTF8.self))
     }.sorted { $0.version < $1.version }
   }
 

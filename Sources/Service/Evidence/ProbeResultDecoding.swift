@@ -34,7 +34,7 @@ struct ProbeResultDecoder: Sendable {
       provider: provider!.id, source: source!.id, check: check!, checkID: methodology.checks[check!].id,
       outcome: outcome!, observedAt: observedAt!,
       target: Target(address: (target ?? TargetAddress(of: provider!.details.hosts[0])).text, model: model),
-      confidence: confidence ?? 1, externalID: externalID, runID: runID, vantage: vantage, scanner: scanner,
+      confidence: confidence ?? 1, externalID: externalID, runID: runID, vantage: vantage ?? nil, scanner: scanner,
       note: note, evidence: evidence)
   }
 
@@ -49,7 +49,7 @@ struct ProbeResultDecoder: Sendable {
     return provider
   }
 
-  /// The source that the key is bound to, or the one that an unbound key names.
+  /// The source that the key is bound to, or the one that an unbound key, an admin's, names.
   private func source(_ fields: inout JSONFields) -> Source? {
     if principal.sourceID == nil { return fields.required("source", namedSource) }
     let named = fields.optional("source", namedSource)
@@ -93,11 +93,12 @@ struct ProbeResultDecoder: Sendable {
     return confidence
   }
 
-  private static func vantage(_ field: JSONField) throws -> ProbeResult.Vantage {
+  /// Nil when it says nothing, as if it had not been sent.
+  private static func vantage(_ field: JSONField) throws -> ProbeResult.Vantage? {
     try field.object { fields in
       let country = fields.optional("country", CountryCode.read)
       let asn = fields.optional("asn") { try $0.integer(in: 1...4_294_967_295) }
-      return ProbeResult.Vantage(country: country, asn: asn)
+      return country == nil && asn == nil ? nil : ProbeResult.Vantage(country: country, asn: asn)
     }
   }
 

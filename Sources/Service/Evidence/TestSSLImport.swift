@@ -27,7 +27,8 @@ struct TestSSLImport {
     let report = try TestSSLReport(bytes)
     guard report.targets.count <= Self.targetCountMax else {
       throw JSONFaults([
-        JSONFault(pointer: "", detail: "has \(report.targets.count) targets, at most \(Self.targetCountMax) are taken over")
+        JSONFault(
+          pointer: "", detail: "has \(report.targets.count) targets, at most \(Self.targetCountMax) are taken over")
       ])
     }
     let time = try time(of: report, otherwise: observedAt)
@@ -39,7 +40,9 @@ struct TestSSLImport {
       do throws(InvalidTarget) {
         address = if let target { target } else { try TargetAddress(scanned.address) }
       } catch {
-        throw JSONFaults([JSONFault(pointer: "", detail: "target \(index + 1) of the report, \(scanned.address): \(error)")])
+        throw JSONFaults([
+          JSONFault(pointer: "", detail: "target \(index + 1) of the report, \(scanned.address): \(error)")
+        ])
       }
       if let warning = warning(about: scanned, address) { warnings.append(warning) }
       let conclusions = scanned.conclusions()

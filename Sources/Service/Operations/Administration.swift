@@ -51,7 +51,8 @@ extension RiskService {
   }
 
   /// Takes over a testssl.sh report, as `POST /v1/probe-results/import` does.
-  public func importTestSSL(_ report: [UInt8], provider reference: String, source: String) async throws -> ImportSummary {
+  public func importTestSSL(_ report: [UInt8], provider reference: String, source: String) async throws -> ImportSummary
+  {
     guard let provider = parts.registry.provider(reference) else {
       throw CommandFault(description: "no provider has the id, slug or host \(reference); register it first")
     }
@@ -64,7 +65,8 @@ extension RiskService {
       ImportSummary.Line(
         check: result.checkID, target: result.target.address, outcome: result.outcome.rawValue, status: entry.sentence)
     }
-    return ImportSummary(lines: lines, warnings: found.warnings, isAnyRejected: outcome.entries.contains(where: \.isRejected))
+    return ImportSummary(
+      lines: lines, warnings: found.warnings, isAnyRejected: outcome.entries.contains(where: \.isRejected))
   }
 
   private func existingSource(_ reference: String) throws -> Source {

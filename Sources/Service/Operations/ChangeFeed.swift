@@ -70,7 +70,10 @@ actor ChangeFeed {
           if wasLost { logger.info("the database answers again") }
           wasLost = false
         } catch {
-          if !wasLost { logger.warning("the database does not answer: scores are served from memory", metadata: ["error": "\(error)"]) }
+          if !wasLost {
+            logger.warning(
+              "the database does not answer: scores are served from memory", metadata: ["error": "\(error)"])
+          }
           wasLost = true
         }
         if Task.isCancelled { break }

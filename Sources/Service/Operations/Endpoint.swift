@@ -26,7 +26,8 @@ struct Endpoint: Sendable {
     _ pattern: String, _ requirement: Requirement, parameters: [String] = [],
     _ handler: @escaping @Sendable (Call) throws -> Response
   ) -> Endpoint {
-    Endpoint(method: .get, pattern: pattern, requirement: requirement, parameters: parameters, handler: .direct(handler))
+    Endpoint(
+      method: .get, pattern: pattern, requirement: requirement, parameters: parameters, handler: .direct(handler))
   }
 
   func route(behind gate: Gate, isLoaded: @escaping @Sendable () -> Bool) -> Route {

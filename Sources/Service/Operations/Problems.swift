@@ -19,10 +19,11 @@ extension Problem.Kind {
     explanation: "Something of that name or identity exists with other content. `detail` names the holder.")
   static let invalidRequest = Problem.Kind(
     code: "invalid-request", status: 422, title: "The request is readable but wrong",
-    explanation: "`errors` names every fault with a JSON pointer, or `?name` for a parameter. Nothing was stored.")
+    explanation:
+      "`errors` names every fault with a JSON pointer, or `?name` for a query parameter. Nothing of it was stored.")
   static let databaseUnavailable = Problem.Kind(
     code: "database-unavailable", status: 503, title: "The database does not answer",
-    explanation: "Nothing was stored. Scores are still served from memory. Try again after `Retry-After` seconds.")
+    explanation: "Scores are still served from memory. Try again after `Retry-After` seconds.")
 
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =
@@ -32,7 +33,7 @@ extension Problem.Kind {
 extension Problem {
   static func invalid(_ faults: [JSONFault]) -> Problem {
     let count = faults.count == 1 ? "One fault" : "\(faults.count) faults"
-    return Problem(.invalidRequest, "\(count), listed in `errors`; nothing was stored.", faults: faults)
+    return Problem(.invalidRequest, "\(count), listed in `errors`.", faults: faults)
   }
 
   static func databaseUnavailable() -> Problem {
@@ -52,7 +53,12 @@ extension Problem {
 
   private static func rendering(_ error: PostgresError) -> Problem? {
     switch error {
-    case .unavailable, .connectionLost, .poolExhausted, .timeout: .databaseUnavailable()
+    case .unavailable, .poolExhausted: .databaseUnavailable()
+    case .connectionLost, .timeout:
+      Problem(
+        .databaseUnavailable,
+        "The database stopped answering; whether it was stored is not known. Sending it again is safe for results.",
+        headers: [("Retry-After", "2")])
     // Classes 53 (out of resources, disk full among them), 57 (shut down, cancelled) and read-only transactions.
     case .server(let server)
     where server.code.hasPrefix("53") || server.code.hasPrefix("57") || server.code == "25006":

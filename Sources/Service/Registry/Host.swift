@@ -51,7 +51,9 @@ public struct Host: Sendable, Hashable, CustomStringConvertible {
   /// UTS-46 (non-transitional) to A-labels, then the rules of host names (RFC 1123).
   private static func asciiName(_ text: String) throws(InvalidHost) -> String {
     // libidn2 passes ASCII through as it is, so what no host name holds is refused before and after.
-    if text.unicodeScalars.contains(where: { $0.value <= 0x20 || $0.value == 0x7F || "/\\@?#%:[]<>^|\"'".unicodeScalars.contains($0) }) {
+    if text.unicodeScalars.contains(where: {
+      $0.value <= 0x20 || $0.value == 0x7F || "/\\@?#%:[]<>^|\"'".unicodeScalars.contains($0)
+    }) {
       throw .forbiddenCharacter
     }
     var output: UnsafeMutablePointer<UInt8>?

@@ -47,7 +47,11 @@ struct ProviderRoutes {
     let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text }
     // One more than asked for tells whether another page follows.
     let found = try await parts.providers.page(after: after, status: status, count: limit + 1)
-    return .page(found, limit: limit, call) { $1.write(to: &$0) } cursor: { Cursor(text: $0.slug.text) }
+    return .page(found, limit: limit, call) {
+      $1.write(to: &$0)
+    } cursor: {
+      Cursor(text: $0.slug.text)
+    }
   }
 }
 

@@ -54,9 +54,9 @@ struct SourceRoutes {
     let (value, readerFaults) = try call.json()
     var fields = JSONFields(value, faults: readerFaults)
     var source = before
-    source.name = fields.optional("name") { try $0.string(bytesMin: 1, bytesMax: 200) } ?? before.name
-    source.trust = fields.optional("trust", Self.trust) ?? before.trust
-    source.status = fields.optional("status") { try $0.oneOf(Source.Status.self) } ?? before.status
+    source.name = fields.replacement("name") { try $0.string(bytesMin: 1, bytesMax: 200) } ?? before.name
+    source.trust = fields.replacement("trust", Self.trust) ?? before.trust
+    source.status = fields.replacement("status") { try $0.oneOf(Source.Status.self) } ?? before.status
     try fields.finish()
     if source != before {
       source.version += 1
@@ -77,8 +77,12 @@ struct SourceRoutes {
     let limit = try call.parameters.limit()
     let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
     // There are as many sources as scanning teams: a page is cut from all of them.
-    let found = try await parts.sources.all().filter { $0.slug.text.utf8.lexicographicallyPrecedes(after.utf8) == false && $0.slug.text != after }
-    return .page(Array(found.prefix(limit + 1)), limit: limit, call) { $1.write(to: &$0) } cursor: {
+    let found = try await parts.sources.all().filter {
+      $0.slug.text.utf8.lexicographicallyPrecedes(after.utf8) == false && $0.slug.text != after
+    }
+    return .page(Array(found.prefix(limit + 1)), limit: limit, call) {
+      $1.write(to: &$0)
+    } cursor: {
       Cursor(text: $0.slug.text)
     }
   }
