@@ -71,5 +71,6 @@ let package = Package(
       name: "ServiceTests", dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams"],
       exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(name: "EndToEndTests", dependencies: ["Command", "TestHarness"], swiftSettings: strict),
+    .testTarget(name: "StyleTests", swiftSettings: strict),
   ]
 )
