@@ -29,13 +29,16 @@ enum EmbeddingRules {
       let digits = String(index + 1)
       let prefix = String(repeating: "0", count: max(0, 4 - digits.count)) + digits + "_"
       let isNamed = name.hasPrefix(prefix) && name.hasSuffix(".sql") && name.count > prefix.count + 4
-      return isNamed ? nil : Violation(path: path, line: 1, advice: "is number \(index + 1): name it \(prefix)<what>.sql")
+      if isNamed { return nil }
+      return Violation(path: path, line: 1, advice: "is number \(index + 1): name it \(prefix)<what>.sql")
     }
   }
 
   private static func quoted(in file: SourceFile, after mark: String) -> [(name: String, line: Int)] {
     file.lines.enumerated().compactMap { index, line in
-      guard let start = line.firstRange(of: mark)?.upperBound, let end = line[start...].firstIndex(of: "\"") else { return nil }
+      guard let start = line.firstRange(of: mark)?.upperBound,
+        let end = line[start...].firstIndex(of: "\"")
+      else { return nil }
       return (String(line[start..<end]), index + 1)
     }
   }

@@ -16,7 +16,7 @@ enum SizeRules {
 
   static func longLines(in files: [SourceFile]) -> [Violation] {
     everyLine(of: files) { line in
-      line.count > columnsMax ? "\(line.count) columns, at most \(columnsMax): run swift format, then break by hand" : nil
+      line.count > columnsMax ? "\(line.count) columns, at most \(columnsMax): break it, or run swift format" : nil
     }
   }
 

@@ -43,12 +43,12 @@ enum TextRules {
     return documents.flatMap { document in
       document.lines.enumerated().flatMap { index, line in
         line.split(separator: "`", omittingEmptySubsequences: false).enumerated().compactMap { place, quoted in
-          let isName = quoted.allSatisfy { $0.isLetter || $0.isNumber || "/._+-".contains($0) } && !quoted.hasPrefix(".")
+          let isName = quoted.allSatisfy { $0.isLetter || $0.isNumber || "/._+-".contains($0) }
           // Every second piece stands between backticks.
-          guard place % 2 == 1, isName, endings.contains(where: quoted.hasSuffix),
+          guard place % 2 == 1, isName, !quoted.hasPrefix("."), endings.contains(where: quoted.hasSuffix),
             !known.contains(where: { $0.hasSuffix("/" + quoted) })
           else { return nil }
-          return Violation(path: document.path, line: index + 1, advice: "\(quoted) does not exist: correct the document")
+          return Violation(path: document.path, line: index + 1, advice: "\(quoted) does not exist")
         }
       }
     }
@@ -61,7 +61,7 @@ enum TestRules {
 
   static func switchedOff(in tests: [SourceFile]) -> [Violation] {
     everyLine(of: tests) { code in
-      constructs.first { code.contains($0) }.map { "\($0): repair the test or remove it; one that does not run proves nothing" }
+      constructs.first { code.contains($0) }.map { "\($0): repair the test or remove it" }
     }
   }
 
