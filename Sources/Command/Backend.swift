@@ -12,8 +12,39 @@ struct Backend {
   let reader: EventLoop
   private let loop: EventLoop
 
+  /// Runs `body` with the database connected, and closes it once, whatever came of it.
+  static func with<Value>(
+    _ options: CommonOptions, logger: Logger, _ body: (Backend) async throws -> Value
+  ) async throws -> Value {
+    let backend = try await open(options, logger: logger)
+    let result: Result<Value, any Error>
+    do { result = .success(try await body(backend)) } catch { result = .failure(error) }
+    do {
+      try await backend.close()
+    } catch {
+      // What went wrong first is what the user needs to know.
+      _ = try result.get()
+      throw error
+    }
+    return try result.get()
+  }
+
+  /// The same with every migration applied: a private cluster is migrated by the way, another database never is.
+  static func withMigrated<Value>(
+    _ options: CommonOptions, logger: Logger, _ body: (Backend) async throws -> Value
+  ) async throws -> Value {
+    try await with(options, logger: logger) { backend in
+      if backend.isPrivate {
+        try await backend.migrate()
+      } else if try await !backend.pending().isEmpty {
+        throw CommandFailure("the database lacks migrations; run `relayrisk migrate` as its owner first")
+      }
+      return try await body(backend)
+    }
+  }
+
   /// Connects; a private cluster is made and started when it is not there.
-  static func open(_ options: CommonOptions, logger: Logger) async throws -> Backend {
+  private static func open(_ options: CommonOptions, logger: Logger) async throws -> Backend {
     var cluster: PrivateCluster?
     let url: String
     if let given = options.resolvedDatabaseURL {
@@ -31,27 +62,6 @@ struct Backend {
     return Backend(database: database, isPrivate: cluster != nil, cluster: cluster, reader: reader, loop: loop)
   }
 
-  /// Runs `body` with a database that has every migration.
-  /// A private cluster is migrated by the way; another database never is.
-  static func with<Value>(
-    _ options: CommonOptions, logger: Logger, _ body: (Backend) async throws -> Value
-  ) async throws -> Value {
-    let backend = try await open(options, logger: logger)
-    do {
-      if backend.isPrivate {
-        try await backend.migrate()
-      } else if try await !backend.pending().isEmpty {
-        throw CommandFailure("the database lacks migrations; run `relayrisk migrate` as its owner first")
-      }
-      let value = try await body(backend)
-      try await backend.close()
-      return value
-    } catch {
-      try? await backend.close()
-      throw error
-    }
-  }
-
   func pending() async throws -> [Migration] {
     try await Migrator(migrations: RiskService.migrations).pending(in: database)
   }
@@ -65,7 +75,7 @@ struct Backend {
   }
 
   /// Closes the connections and, when nobody else uses the private cluster, stops it.
-  func close() async throws {
+  private func close() async throws {
     await database.close()
     // `stop` waits for the thread, which must not be one of the cooperative pool's; a loop ends within a turn.
     loop.stop()

@@ -75,7 +75,7 @@ func withService<Value>(
   _ options: CommonOptions, _ body: (RiskService) async throws -> Value
 ) async throws -> Value {
   let logger = try options.logger()
-  return try await Backend.with(options, logger: logger) { backend in
+  return try await Backend.withMigrated(options, logger: logger) { backend in
     let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
     try await service.load(evidence: false)
     return try await body(service)

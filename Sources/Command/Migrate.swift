@@ -12,20 +12,14 @@ struct Migrate: AsyncParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
-    let backend = try await Backend.open(common, logger: try common.logger())
-    do {
+    try await Backend.with(common, logger: try common.logger()) { backend in
       if check {
         let pending = try await backend.pending()
         for migration in pending { print("pending \(migration.version) \(migration.name)") }
-        try await backend.close()
         if !pending.isEmpty { throw ExitCode(1) }
       } else {
         for migration in try await backend.migrate() { print("applied \(migration.version) \(migration.name)") }
-        try await backend.close()
       }
-    } catch {
-      try? await backend.close()
-      throw error
     }
   }
 }

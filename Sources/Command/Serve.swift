@@ -19,8 +19,7 @@ struct Serve: AsyncParsableCommand {
     let logger = try common.logger()
     let address = try ListenAddress(parsing: listen ?? environment("RELAYRISK_LISTEN") ?? "127.0.0.1:8080")
     raiseDescriptorLimit()
-    let backend = try await Backend.open(common, logger: logger)
-    do {
+    try await Backend.with(common, logger: logger) { backend in
       let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
@@ -31,12 +30,8 @@ struct Serve: AsyncParsableCommand {
           ],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
       try await group.run()
-      try await backend.close()
-      logger.info("stopped")
-    } catch {
-      try? await backend.close()
-      throw error
     }
+    logger.info("stopped")
   }
 
   /// The lifecycle package reports its own steps at every level; only its errors are news.

@@ -1,3 +1,88 @@
 import Foundation
 import TestHarness
 import Testing
+
+@Suite(.serialized) struct CommandTests {
+  @Test func theHelpTeachesAndMistakesAreExplained() async throws {
+    let help = try await Program.run(["--help"])
+    #expect(help.status == 0)
+    for word in ["serve", "migrate", "keys", "import", "RELAYRISK_DATA_DIR", "keys create"] {
+      #expect(help.output.contains(word), "\(word)")
+    }
+    for (arguments, sentence) in [
+      (["keys", "create", "--name", "x", "--scope", "everything"], "everything"),
+      (["keys", "create", "--name", "x", "--scope", "results:write"], "--source"),
+      (["serve", "--listen", "nowhere"], "port"),
+      (["serve", "--log-format", "xml"], "xml"),
+      (["import", "testssl", "/nonexistent", "--provider", "a", "--source", "b"], "/nonexistent"),
+      (["migrate", "--database-url", "host=/nonexistent dbname=x"], "PostgreSQL"),
+    ] {
+      let outcome = try await Program.run(arguments)
+      #expect(outcome.status != 0, "\(arguments)")
+      #expect(outcome.errors.contains(sentence), "\(arguments): \(outcome.errors)")
+      #expect(outcome.output.isEmpty, "\(arguments)")
+    }
+  }
+
+  @Test func subcommandsWorkWithoutTheServiceAndWhileItRuns() async throws {
+    let service = RunningService()
+    let before = try await service.createKey()
+    #expect(before.wholeMatch(of: /rr_[0-9a-f-]{36}_[0-9a-f]{64}/) != nil)
+    #expect(service.postmaster == nil)
+
+    try await service.start()
+    let admin = service.client(key: before)
+    #expect(try await admin.get("/v1/concerns").status == 200)
+    let during = try await service.createKey("scores:read")
+    #expect(try await service.client(key: during).get("/v1/concerns").status == 200)
+
+    _ = try await admin.post("/v1/providers", #"{"slug":"acme","name":"A","hosts":["relay-good.test","old-relay.invalid"]}"#)
+    _ = try await admin.post("/v1/sources", #"{"slug":"lab","name":"L"}"#)
+    let report = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("../ServiceTests/Fixtures/testssl/real-weak-pretty.json").standardized.path
+    let arguments = ["--provider", "acme", "--source", "lab", "--data-dir", service.dataDirectory]
+    let imported = try await Program.run(["import", "testssl", report] + arguments)
+    #expect(imported.status == 0, "\(imported.errors)")
+    #expect(imported.output.contains("accepted  fail  encryption.legacy-tls-protocol"))
+    let again = try await Program.run(
+      ["import", "testssl", "-"] + arguments, input: try Data(contentsOf: URL(fileURLWithPath: report)))
+    #expect(again.output.contains("duplicate  fail  encryption.legacy-tls-protocol"))
+    // The running service follows what the command stored.
+    _ = try await waitFor("the imported results") {
+      try await admin.get("/v1/providers/acme/score").json["reasons"].array.isEmpty ? nil : true
+    }
+
+    let listed = try await Program.run(["keys", "list", "--data-dir", service.dataDirectory])
+    #expect(listed.output.split(separator: "\n").count == 2)
+    let id = String(during.split(separator: "_")[1])
+    #expect(try await Program.run(["keys", "revoke", id, "--data-dir", service.dataDirectory]).status == 0)
+    _ = try await waitFor("the revocation") {
+      try await service.client(key: during).get("/v1/concerns").status == 401 ? true : nil
+    }
+    #expect(try await Program.run(["keys", "revoke", "x", "--data-dir", service.dataDirectory]).status != 0)
+    let checked = try await Program.run(["migrate", "--check", "--data-dir", service.dataDirectory])
+    #expect(checked.status == 0 && checked.output.isEmpty)
+
+    #expect(await service.end(SIGTERM) == 0)
+    #expect(service.postmaster == nil)
+  }
+
+  @Test func anotherDatabaseIsNeverMigratedBySomethingElseThanMigrate() async throws {
+    let service = RunningService()
+    try await service.start()
+    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let own = "host=\(socket) user=relayrisk"
+    #expect(Shell.run(["/usr/bin/psql", "-q", "\(own) dbname=relayrisk", "-c", "create database other"]) == 0)
+    let url = "\(own) dbname=other"
+    let behind = try await Program.run(["migrate", "--check", "--database-url", url])
+    #expect(behind.status == 1)
+    #expect(behind.output.contains("pending 1 registry"))
+    let refused = try await Program.run(["keys", "list"], environment: ["RELAYRISK_DATABASE_URL": url])
+    #expect(refused.status != 0 && refused.errors.contains("relayrisk migrate"))
+    let applied = try await Program.run(["migrate", "--database-url", url])
+    #expect(applied.output.contains("applied 1 registry"))
+    #expect(try await Program.run(["migrate", "--check", "--database-url", url]).status == 0)
+    await service.end(SIGTERM)
+  }
+}

@@ -1,0 +1,67 @@
+# The one list of commands. `make run` and `make test` are all that a fresh Debian 12 with a Swift toolchain needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+LISTEN ?= 127.0.0.1:8080
+# PostgreSQL refuses to run as root and then runs as another user, who cannot enter everybody's home directory.
+DATA_DIR ?= $(if $(filter 0,$(shell id -u)),/var/lib/relayrisk,.relayrisk)
+VENV := .build/venv
+EXCHANGES := $(CURDIR)/.build/exchanges.ndjson
+
+.PHONY: help
+help: ## Shows this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: run
+run: packages ## Builds the service, starts it on a private PostgreSQL, prints its address and a key.
+	swift build -c release --product relayrisk
+	@mkdir -p $(DATA_DIR)
+	@test -s $(DATA_DIR)/admin.key || (umask 077; \
+	  .build/release/relayrisk keys create --name "make run" --scope admin --data-dir $(DATA_DIR) > $(DATA_DIR)/admin.key)
+	@echo "address  http://$(LISTEN)"
+	@echo "key      $$(cat $(DATA_DIR)/admin.key)"
+	@echo "data     $(DATA_DIR)"
+	@exec .build/release/relayrisk serve --listen $(LISTEN) --data-dir $(DATA_DIR)
+
+.PHONY: build
+build: packages ## Builds everything for debugging.
+	swift build --build-tests
+
+.PHONY: test
+test: test-packages lint $(VENV)/installed ## Runs every test, on PostgreSQL clusters of its own.
+	swift build --build-tests
+	rm -f $(EXCHANGES)
+	RELAYRISK_TEST_EXCHANGES=$(EXCHANGES) swift test --skip-build
+	$(VENV)/bin/python Tests/Contract/validate.py openapi.yaml $(EXCHANGES)
+
+.PHONY: load
+load: packages ## Puts the release build under load for a minute (needs wrk) and checks what must hold.
+	swift build -c release --product relayrisk
+	Benchmarks/load .build/release/relayrisk
+
+.PHONY: format
+format: ## Formats the Swift sources in place.
+	swift format -i -r Package.swift Sources Tests
+
+.PHONY: lint
+lint: ## Checks the format of the Swift sources.
+	swift format lint --strict -r Package.swift Sources Tests
+
+.PHONY: packages
+packages:
+	@deploy/debian/install-packages run
+
+.PHONY: test-packages
+test-packages:
+	@deploy/debian/install-packages test
+
+$(VENV)/installed: Tests/Contract/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: clean
+clean: ## Removes what was built; data stays.
+	rm -rf .build

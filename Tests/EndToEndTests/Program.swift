@@ -1,0 +1,62 @@
+import Foundation
+import TestHarness
+
+/// The built program, run as a user runs it.
+struct Program {
+  /// Beside the test bundle.
+  static let path: String = {
+    let directory = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
+    return directory.appendingPathComponent("relayrisk").path
+  }()
+
+  struct Outcome {
+    let status: Int32
+    let output: String
+    let errors: String
+  }
+
+  /// Runs a subcommand to its end.
+  static func run(_ arguments: [String], environment: [String: String] = [:], input: Data? = nil) async throws -> Outcome {
+    try await withCheckedThrowingContinuation { continuation in
+      // Blocks, so it has a thread of its own.
+      Thread.detachNewThread {
+        continuation.resume(with: Result { try runBlocking(arguments, environment, input) })
+      }
+    }
+  }
+
+  private static func runBlocking(
+    _ arguments: [String], _ environment: [String: String], _ input: Data?
+  ) throws -> Outcome {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: path)
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    // Files instead of pipes: a daemon that keeps a pipe open would keep its reader waiting.
+    let directory = TemporaryDirectory.make()
+    defer { Shell.run(["/bin/rm", "-rf", directory]) }
+    let files = ["out", "err"].map { name in
+      let file = "\(directory)/\(name)"
+      _ = FileManager.default.createFile(atPath: file, contents: nil)
+      return (file, FileHandle(forWritingAtPath: file)!)
+    }
+    process.standardOutput = files[0].1
+    process.standardError = files[1].1
+    if let input {
+      let file = "\(directory)/in"
+      try input.write(to: URL(fileURLWithPath: file))
+      process.standardInput = FileHandle(forReadingAtPath: file)
+    } else {
+      process.standardInput = FileHandle.nullDevice
+    }
+    try process.run()
+    // One that hangs must fail its test, not hang the run.
+    let watchdog = DispatchWorkItem { kill(process.processIdentifier, SIGKILL) }
+    DispatchQueue.global().asyncAfter(deadline: .now() + 60, execute: watchdog)
+    process.waitUntilExit()
+    watchdog.cancel()
+    return Outcome(
+      status: process.terminationStatus, output: try String(contentsOfFile: files[0].0, encoding: .utf8),
+      errors: try String(contentsOfFile: files[1].0, encoding: .utf8))
+  }
+}

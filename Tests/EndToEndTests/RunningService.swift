@@ -1,0 +1,81 @@
+import Foundation
+import TestHarness
+import Testing
+
+/// `relayrisk serve` as a process, on a data directory of its own.
+final class RunningService: @unchecked Sendable {
+  // Written once per start, read afterwards; tests do not share one.
+  private(set) var process = Process()
+  private(set) var address = ""
+  let dataDirectory: String
+  private let log: String
+
+  init() {
+    dataDirectory = TemporaryDirectory.make() + "/data"
+    log = dataDirectory + ".log"
+    ExitCleanup.add(dataDirectory)
+  }
+
+  var errors: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
+
+  func client(key: String?) -> APIClient { APIClient(base: address, key: key) }
+
+  /// Starts the program and waits until it says that it is ready to score.
+  func start(arguments: [String] = []) async throws {
+    process = Process()
+    process.executableURL = URL(fileURLWithPath: Program.path)
+    process.arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", dataDirectory] + arguments
+    _ = FileManager.default.createFile(atPath: log, contents: nil)
+    process.standardError = FileHandle(forWritingAtPath: log)
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+    address = try await waitFor("the address") {
+      errors.split(separator: "\n").first { $0.hasPrefix("relayrisk listens on ") }
+        .map { String($0.dropFirst("relayrisk listens on ".count)) }
+    }
+    _ = try await waitFor("readiness") {
+      try await client(key: nil).get("/readyz").status == 200 ? true : nil
+    }
+  }
+
+  func createKey(_ scope: String = "admin") async throws -> String {
+    let outcome = try await Program.run(
+      ["keys", "create", "--name", "test", "--scope", scope, "--data-dir", dataDirectory])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    return outcome.output.trimmingCharacters(in: .newlines)
+  }
+
+  /// Sends a signal and waits for the end.
+  /// - Returns: the exit status, or the signal that ended it, negated.
+  @discardableResult
+  func end(_ signal: Int32) async -> Int32 {
+    kill(process.processIdentifier, signal)
+    return await withCheckedContinuation { continuation in
+      Thread.detachNewThread { [process] in
+        process.waitUntilExit()
+        let status = process.terminationStatus
+        continuation.resume(returning: process.terminationReason == .uncaughtSignal ? -status : status)
+      }
+    }
+  }
+
+  /// The process id of the private cluster's postmaster; nil when none runs.
+  var postmaster: pid_t? {
+    guard let text = try? String(contentsOfFile: dataDirectory + "/postgres/postmaster.pid", encoding: .utf8),
+      let id = text.split(separator: "\n").first.flatMap({ pid_t($0) }), kill(id, 0) == 0
+    else { return nil }
+    return id
+  }
+}
+
+/// Asks until there is an answer, for at most 60 s.
+func waitFor<Value>(_ what: String, _ ask: () async throws -> Value?) async throws -> Value {
+  let deadline = ContinuousClock.now + .seconds(60)
+  while ContinuousClock.now < deadline {
+    if let value = try? await ask() { return value }
+    try await Task.sleep(for: .milliseconds(50))
+  }
+  throw Missed(what: what)
+}
+
+struct Missed: Error { let what: String }
