@@ -82,7 +82,7 @@ import Testing
     Case("nothing declared", { TextRules.emptyFiles(in: $0) }, "a.swift", "import Glibc\n// struct A {}\n", [1]),
     Case("an extension", { TextRules.emptyFiles(in: $0) }, "a.swift", "extension Int {}\n", []),
     Case("a file that is gone", naming, "a.md", "`Row.swift`\n`Gone.swift`, `x.swift`, `.swift`\n", [2, 2]),
-    Case("a path that is right", naming, "a.md", "`Postgres/Row.swift` and `swift test`\n", []),
+    Case("a path that is right", naming, "a.md", "`Postgres/Row.swift`, `swift test`, `/a.yaml`\n", []),
   ]
   private static let naming: Rule = {
     TextRules.unknownFiles(in: $0, existing: ["Sources/Postgres/Row.swift"])

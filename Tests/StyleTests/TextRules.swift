@@ -37,6 +37,7 @@ enum TextRules {
   }
 
   /// Names that a document gives in backticks and that end like a file have to exist, so that documents age visibly.
+  /// One that begins with a slash is a path of the API.
   static func unknownFiles(in documents: [SourceFile], existing paths: [String]) -> [Violation] {
     let endings = [".swift", ".sql", ".c", ".h", ".json", ".md", ".yaml"]
     let known = paths.map { "/" + $0 }
@@ -45,7 +46,7 @@ enum TextRules {
         line.split(separator: "`", omittingEmptySubsequences: false).enumerated().compactMap { place, quoted in
           let isName = quoted.allSatisfy { $0.isLetter || $0.isNumber || "/._+-".contains($0) }
           // Every second piece stands between backticks.
-          guard place % 2 == 1, isName, !quoted.hasPrefix("."), endings.contains(where: quoted.hasSuffix),
+          guard place % 2 == 1, isName, !quoted.hasPrefix("."), !quoted.hasPrefix("/"), endings.contains(where: quoted.hasSuffix),
             !known.contains(where: { $0.hasSuffix("/" + quoted) })
           else { return nil }
           return Violation(path: document.path, line: index + 1, advice: "\(quoted) does not exist")
