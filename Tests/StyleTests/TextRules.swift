@@ -44,9 +44,10 @@ enum TextRules {
     return documents.flatMap { document in
       document.lines.enumerated().flatMap { index, line in
         line.split(separator: "`", omittingEmptySubsequences: false).enumerated().compactMap { place, quoted in
-          let isName = quoted.allSatisfy { $0.isLetter || $0.isNumber || "/._+-".contains($0) }
+          let isPlain = quoted.allSatisfy { $0.isLetter || $0.isNumber || "/._+-".contains($0) }
+          let isName = isPlain && !quoted.hasPrefix(".") && !quoted.hasPrefix("/")
           // Every second piece stands between backticks.
-          guard place % 2 == 1, isName, !quoted.hasPrefix("."), !quoted.hasPrefix("/"), endings.contains(where: quoted.hasSuffix),
+          guard place % 2 == 1, isName, endings.contains(where: quoted.hasSuffix),
             !known.contains(where: { $0.hasSuffix("/" + quoted) })
           else { return nil }
           return Violation(path: document.path, line: index + 1, advice: "\(quoted) does not exist")
