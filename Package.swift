@@ -72,5 +72,6 @@ let package = Package(
       dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams"],
       exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(name: "EndToEndTests", dependencies: ["Command", "TestHarness"], swiftSettings: strict),
+    .testTarget(name: "StyleTests", swiftSettings: strict),
   ]
 )
