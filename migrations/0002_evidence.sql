@@ -89,6 +89,8 @@ declare
   lower_id uuid;
   upper_id uuid;
 begin
+  -- Several instances may ask at once.
+  perform pg_advisory_xact_lock(hashtext('make_result_partitions'));
   while month <= last at time zone 'UTC' loop
     -- A UUIDv7 begins with 48 bits of milliseconds.
     lower_id := (lpad(to_hex((extract(epoch from month) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;

@@ -60,8 +60,8 @@ private struct Following: Service {
   private static let partitionsEverySeconds = 6 * 3600
 
   func run() async throws {
-    try await cancelWhenGracefulShutdown {
-      try await loadWhenPossible()
+    await cancelWhenGracefulShutdown {
+      guard await loadWhenPossible() else { return }
       logger.info("ready")
       await withTaskGroup(of: Void.self) { group in
         group.addTask { await service.follow() }
@@ -72,21 +72,26 @@ private struct Following: Service {
   }
 
   /// A database that is away or not migrated yet is waited for: instances may start before it.
-  private func loadWhenPossible() async throws {
+  /// - Returns: false when the service is to stop before that.
+  private func loadWhenPossible() async -> Bool {
     var reported = ""
     while !Task.isCancelled {
       do {
         if backend.isPrivate { try await backend.migrate() }
         let pending = try await backend.pending()
-        if pending.isEmpty { return try await service.load() }
+        if pending.isEmpty {
+          try await service.load()
+          return true
+        }
         throw CommandFailure("the database lacks migrations; run `relayrisk migrate` as its owner")
       } catch {
         let reason = "\(error)"
         if reason != reported { logger.error("not ready yet", metadata: ["reason": "\(reason)"]) }
         reported = reason
-        try await Task.sleep(for: .seconds(Self.retrySeconds))
+        try? await Task.sleep(for: .seconds(Self.retrySeconds))
       }
     }
+    return false
   }
 
   private func keepPartitions() async {

@@ -162,11 +162,13 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
       let stopping = runJobs()
       // Taken out before they run: a timer that schedules the next one changes the queue.
       for timer in timers.takeDue(until: .now) { timer.fire() }
-      var wait = timers.next.map { $0 - .now }
+      var wait: Duration?
       for source in sources {
         guard let limit = source.turn() else { continue }
         wait = wait.map { min($0, limit) } ?? limit
       }
+      // After the sources, whose turn may have scheduled a timer.
+      if let next = timers.next { wait = min(wait ?? .seconds(3600), next - .now) }
       // Jobs that a source or a timer queued may make a source ready again (a resumed connection), so none may be
       // pending when the loop goes to sleep: measured as a stall of 1 s otherwise.
       let mayWait = inbox.withLock { inbox in

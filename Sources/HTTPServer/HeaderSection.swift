@@ -4,7 +4,7 @@ internal import CMicroHTTPD
 ///
 /// The library ends lines at a bare LF, joins folded lines and cuts a line at a NUL without a word, which is how two
 /// parsers in a row come to see different requests. All of it leaves a trace: the fields it reports then no longer
-/// stand one behind the other, two bytes (CR LF) apart. So exactly that is checked, and the section copied in one piece.
+/// stand one behind the other, two bytes (CR LF) apart. So exactly that is checked, and the section copied in one go.
 enum HeaderSection {
   private struct Cursor {
     let base: UnsafePointer<UInt8>

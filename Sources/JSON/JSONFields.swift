@@ -69,7 +69,8 @@ public struct JSONFields {
 
   /// - Throws: `JSONFaults` when anything was wrong, unknown members included.
   public mutating func finish() throws(JSONFaults) {
-    for (index, member) in members.enumerated() where !taken[index] {
+    // More faults than anyone reads; a body of unknown members must not make an answer larger than itself.
+    for (index, member) in members.enumerated() where !taken[index] && faults.count < JSONFaults.countMax {
       taken[index] = true
       faults.append(JSONFault(pointer: jsonPointer(pointer, member.name), detail: "is not a known field"))
     }
@@ -94,6 +95,10 @@ public struct JSONFields {
 /// Everything that is wrong with a document.
 public struct JSONFaults: Error, Sendable, Equatable {
   public let faults: [JSONFault]
+
+  /// How many unknown members or parameters are named at most.
+  public static let countMax = 100
+
   public init(_ faults: [JSONFault]) { self.faults = faults }
 }
 

@@ -6,8 +6,8 @@ public struct JSONReader {
   /// Nesting that is read: an empty array is one level.
   public static let defaultDepthLevelsMax = 32
 
-  private let bytes: UnsafeBufferPointer<UInt8>
-  private var position = 0
+  let bytes: UnsafeBufferPointer<UInt8>
+  var position = 0
   private var depth = 0
   private let depthLevelsMax: Int
   private var path: [PathToken] = []
@@ -20,6 +20,10 @@ public struct JSONReader {
 
   /// More faults than anyone reads; a document of nothing else must not grow the answer without bound.
   private static let faultsMax = 100
+
+  /// Values of one document, each of which costs far more memory than the two bytes it may be written in.
+  static let valuesCountMax = 2_000_000
+  private var valuesCount = 0
 
   /// Reads a whole document.
   /// - Returns: the document, and what is wrong in it although it can be read: duplicate members (the first one is
@@ -56,6 +60,10 @@ public struct JSONReader {
 
   private mutating func readValue() throws(JSONSyntaxError) -> JSONValue {
     guard position < bytes.count else { throw endOfInput() }
+    valuesCount += 1
+    guard valuesCount <= Self.valuesCountMax else {
+      throw unexpected("more than \(Self.valuesCountMax) values")
+    }
     switch bytes[position] {
     case UInt8(ascii: "{"): return .object(try readObject())
     case UInt8(ascii: "["): return .array(try readArray())
@@ -153,103 +161,6 @@ public struct JSONReader {
     if position == start { throw position == bytes.count ? endOfInput() : unexpected("a digit expected") }
   }
 
-  // MARK: - Strings
-
-  private mutating func readString() throws(JSONSyntaxError) -> String {
-    position += 1
-    let start = position
-    // Most strings hold neither escapes nor anything but ASCII: one pass, one copy.
-    while position < bytes.count {
-      let byte = bytes[position]
-      if byte == UInt8(ascii: "\"") {
-        let plain = UnsafeBufferPointer(rebasing: bytes[start..<position])
-        guard let text = String(validating: plain, as: UTF8.self) else { throw notUTF8(from: start) }
-        position += 1
-        return text
-      }
-      if byte == UInt8(ascii: "\\") { return try readEscapedString(from: start) }
-      if byte < 0x20 { throw unexpected("a control character inside a string") }
-      position += 1
-    }
-    throw endOfInput()
-  }
-
-  private mutating func readEscapedString(from start: Int) throws(JSONSyntaxError) -> String {
-    var text = Array(bytes[start..<position])
-    while position < bytes.count {
-      let byte = bytes[position]
-      switch byte {
-      case UInt8(ascii: "\""):
-        guard let string = String(validating: text, as: UTF8.self) else { throw notUTF8(from: start) }
-        position += 1
-        return string
-      case UInt8(ascii: "\\"):
-        position += 1
-        try readEscape(into: &text)
-      case 0..<0x20: throw unexpected("a control character inside a string")
-      default:
-        text.append(byte)
-        position += 1
-      }
-    }
-    throw endOfInput()
-  }
-
-  private mutating func readEscape(into text: inout [UInt8]) throws(JSONSyntaxError) {
-    guard position < bytes.count else { throw endOfInput() }
-    let byte = bytes[position]
-    position += 1
-    switch byte {
-    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
-    case UInt8(ascii: "b"): text.append(0x08)
-    case UInt8(ascii: "f"): text.append(0x0C)
-    case UInt8(ascii: "n"): text.append(0x0A)
-    case UInt8(ascii: "r"): text.append(0x0D)
-    case UInt8(ascii: "t"): text.append(0x09)
-    case UInt8(ascii: "u"):
-      let scalar = try readUnicodeEscape()
-      // PostgreSQL's text cannot hold it, and no honest sender means it.
-      if scalar.value == 0 { report("the string contains U+0000") }
-      text.append(contentsOf: UTF8.encode(scalar)!)
-    default:
-      position -= 1
-      throw unexpected("an unknown escape")
-    }
-  }
-
-  private mutating func readUnicodeEscape() throws(JSONSyntaxError) -> Unicode.Scalar {
-    let start = position - 2
-    let first = try readHexadecimal()
-    if let scalar = Unicode.Scalar(first) { return scalar }
-    // A high surrogate must be followed by its low one.
-    if first < 0xDC00, position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"),
-      bytes[position + 1] == UInt8(ascii: "u")
-    {
-      position += 2
-      let second = try readHexadecimal()
-      if 0xDC00..<0xE000 ~= second,
-        let scalar = Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00))
-      {
-        return scalar
-      }
-    }
-    position = start
-    throw unexpected("a lone surrogate")
-  }
-
-  private mutating func readHexadecimal() throws(JSONSyntaxError) -> UInt32 {
-    var value: UInt32 = 0
-    for _ in 0..<4 {
-      guard position < bytes.count else { throw endOfInput() }
-      guard let digit = Character(Unicode.Scalar(bytes[position])).hexDigitValue else {
-        throw unexpected("a hexadecimal digit expected")
-      }
-      value = value << 4 | UInt32(digit)
-      position += 1
-    }
-    return value
-  }
-
   // MARK: - Pieces
 
   private mutating func enter() throws(JSONSyntaxError) {
@@ -282,14 +193,14 @@ public struct JSONReader {
 
   private func isDigit(_ byte: UInt8) -> Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }
 
-  private func unexpected(_ what: String) -> JSONSyntaxError {
+  func unexpected(_ what: String) -> JSONSyntaxError {
     JSONSyntaxError(reason: .unexpected(what), offset: position)
   }
 
-  private func endOfInput() -> JSONSyntaxError { JSONSyntaxError(reason: .endOfInput, offset: bytes.count) }
+  func endOfInput() -> JSONSyntaxError { JSONSyntaxError(reason: .endOfInput, offset: bytes.count) }
 
   /// The first byte of the string that cannot be decoded.
-  private func notUTF8(from start: Int) -> JSONSyntaxError {
+  func notUTF8(from start: Int) -> JSONSyntaxError {
     var decoder = UTF8()
     var iterator = bytes[start...].makeIterator()
     var offset = start
@@ -297,7 +208,7 @@ public struct JSONReader {
     return JSONSyntaxError(reason: .notUTF8, offset: offset)
   }
 
-  private mutating func report(_ detail: String) {
+  mutating func report(_ detail: String) {
     guard faults.count < Self.faultsMax else { return }
     let pointer = path.reduce("") { pointer, token in
       switch token {

@@ -114,7 +114,8 @@ public final class RiskService: Sendable {
   var endpoints: [Endpoint] {
     OperationsRoutes(service: self).endpoints + CatalogueRoutes(catalogue: parts.catalogue).endpoints
       + ProviderRoutes(parts: parts).endpoints + SourceRoutes(parts: parts).endpoints
-      + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints
+      + KeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints
+      + ProbeResultRoutes(service: self).endpoints
       + ImportRoutes(service: self).endpoints + ScoreRoutes(parts: parts).endpoints
   }
 

@@ -113,13 +113,13 @@ import Testing
 
   /// An epoll thread of libmicrohttpd 0.9.75 stalls for as long as a connection may be idle whenever exactly 128
   /// connections are ready at once. Here the loop is held until all requests are there.
-  @Test(arguments: [127, 128, 129, 256])
+  @Test(.timeLimit(.minutes(1)), arguments: [127, 128, 129, 256])
   func exactlySoManyReadyConnectionsAreAllAnsweredPromptly(count: Int) async throws {
     Self.allowDescriptors(4000)
     try await TestServer.run([.hello], loops: 1) { server in
       let clients = try (0..<count).map { _ in try server.client() }
       for client in clients { #expect(try client.exchange("GET", "/hello").status == 200) }
-      let start = ContinuousClock.now
+      // Ten stalls would not fit into the limit.
       for _ in 0..<10 {
         let held = Flag()
         let release = Flag()
@@ -132,8 +132,6 @@ import Testing
         release.raise()
         for client in clients { #expect(try client.read().body == "hello") }
       }
-      // Ten stalls of a second or more would not fit.
-      #expect(ContinuousClock.now - start < .seconds(8))
     }
   }
 }

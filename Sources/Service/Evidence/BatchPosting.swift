@@ -21,6 +21,7 @@ struct BatchPosting {
     let dispositions = try await service.intake().submit(valid, isAtomic: isAtomic)
     let isRolledBack = isAtomic && dispositions.contains(where: \.isConflict)
     if !isRolledBack { service.parts.metrics.count(dispositions, of: valid, registry: service.parts.registry) }
+    let undone = Set(dispositions.compactMap(\.acceptedID))
     var next = dispositions.makeIterator()
     return BatchOutcome(
       entries: lines.map { line in
@@ -28,8 +29,11 @@ struct BatchPosting {
         case .failure(let faults): return .rejected(.invalid(faults.faults))
         case .success:
           switch next.next()! {
-          case .conflict(let id): return .rejected(.sameIdentity(as: id))
           case .accepted where isRolledBack: return .rejected(.rolledBack)
+          // What was the same as another of this batch is the same as nothing now.
+          case .conflict(let id) where isRolledBack && undone.contains(id): return .rejected(.rolledBack)
+          case .duplicate(let id) where isRolledBack && undone.contains(id): return .rejected(.rolledBack)
+          case .conflict(let id): return .rejected(.sameIdentity(as: id))
           case .accepted(let stored): return .accepted(stored.id)
           case .duplicate(let id): return .duplicate(id)
           }

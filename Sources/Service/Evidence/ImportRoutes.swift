@@ -92,6 +92,9 @@ struct QueryFields {
   mutating func source(_ decoder: ProbeResultDecoder) -> Source? {
     if decoder.principal.sourceID == nil { return required("source", decoder.namedSource) }
     let named = optional("source", decoder.namedSource)
+    if decoder.boundSource == nil {
+      faults.append(JSONFault(pointer: "?source", detail: ProbeResultDecoder.boundSourceIsUnknown))
+    }
     return named ?? decoder.boundSource
   }
 

@@ -58,18 +58,23 @@ actor Intake {
   /// Stores results and says what became of each, in their order.
   /// - Throws: a `Problem` or `PostgresError` when none was stored. After a lost connection some may have been: posting
   ///   again is safe, since identities make repeats duplicates.
-  func submit(_ results: [ProbeResult], isAtomic: Bool = false) async throws -> [Disposition] {
+  nonisolated func submit(_ results: [ProbeResult], isAtomic: Bool = false) async throws -> [Disposition] {
     if results.isEmpty { return [] }
-    guard formingCount + results.count <= Self.waitingCountMax else {
-      throw Problem(
-        .databaseUnavailable, "More results are waiting than can be stored now; nothing was stored.",
-        headers: [("Retry-After", "2")])
-    }
+    // Hashing is done before the actor is entered: it would hold up everybody else's posts.
     let receivedAt = clock.now()
     let candidates = results.map { result in
       ResultStore.Candidate(
         stored: StoredResult(id: identifiers.next(at: receivedAt), receivedAt: receivedAt, result: result),
         identity: ResultIdentity(of: result, digestKey: digestKey))
+    }
+    return try await join(candidates, isAtomic: isAtomic)
+  }
+
+  private func join(_ candidates: [ResultStore.Candidate], isAtomic: Bool) async throws -> [Disposition] {
+    guard formingCount + candidates.count <= Self.waitingCountMax else {
+      throw Problem(
+        .databaseUnavailable, "More results are waiting than can be stored now; nothing was stored.",
+        headers: [("Retry-After", "2")])
     }
     return try await withCheckedThrowingContinuation { continuation in
       forming.append(Submission(candidates: candidates, isAtomic: isAtomic, finish: continuation))
@@ -109,13 +114,19 @@ actor Intake {
     do {
       let dispositions = try await commit(batch)
       for (submission, dispositions) in zip(batch, dispositions) { submission.finish.resume(returning: dispositions) }
-    } catch PostgresError.server(let error) where batch.count > 1 {
-      // One of them may be to blame: each gets a transaction of its own, and only that one its error.
+    } catch PostgresError.server(let error) where batch.count > 1 && Self.blamesData(error) {
+      // One of them is to blame: each gets a transaction of its own, and only that one its error.
       logger.warning("a batch was refused and is written one by one", metadata: ["sqlstate": "\(error.code)"])
       for submission in batch { await write([submission]) }
     } catch {
       for submission in batch { submission.finish.resume(throwing: error) }
     }
+  }
+
+  /// Whether the error is one row's (data exception, constraint) and not the server's, which writing one by one would
+  /// only meet again, as often as there are submissions.
+  private static func blamesData(_ error: ServerError) -> Bool {
+    error.code.hasPrefix("22") || error.code.hasPrefix("23")
   }
 
   private struct RolledBack: Error { let dispositions: [[Disposition]] }
@@ -124,19 +135,19 @@ actor Intake {
     let unique = Self.firstOfEachIdentity(in: batch)
     let (store, changes, now) = (store, changes, clock.now())
     do {
-      let (outcome, dispositions) = try await store.database.withTransaction { connection in
+      let (outcome, dispositions, version) = try await store.database.withTransaction { connection in
         let outcome = try await store.store(unique, on: connection)
         let dispositions = Self.dispositions(of: batch, after: outcome, unique: unique)
         if batch[0].isAtomic, dispositions[0].contains(where: \.isConflict) {
           throw RolledBack(dispositions: dispositions)
         }
-        if !outcome.fresh.isEmpty {
-          let providers = Set(unique.map(\.stored.result.provider)).sorted()
-          try await changes.append(providers: providers, at: now, to: connection)
-        }
-        return (outcome, dispositions)
+        guard !outcome.fresh.isEmpty else { return (outcome, dispositions, nil as Int?) }
+        let providers = Set(unique.map(\.stored.result.provider)).sorted()
+        let version = try await changes.append(providers: providers, at: now, to: connection)
+        return (outcome, dispositions, version)
       }
       board.apply(outcome.cells)
+      if let version { changes.markApplied(version) }
       return dispositions
     } catch let rolledBack as RolledBack {
       return rolledBack.dispositions
@@ -168,6 +179,8 @@ actor Intake {
 
 extension Intake.Disposition {
   var isConflict: Bool { if case .conflict = self { true } else { false } }
+
+  var acceptedID: Identifier? { if case .accepted(let stored) = self { stored.id } else { nil } }
 }
 
 extension ResultStore.Candidate {

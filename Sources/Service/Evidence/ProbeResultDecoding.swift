@@ -53,11 +53,14 @@ struct ProbeResultDecoder: Sendable {
   private func source(_ fields: inout JSONFields) -> Source? {
     if principal.sourceID == nil { return fields.required("source", namedSource) }
     let named = fields.optional("source", namedSource)
+    if boundSource == nil { fields.fault("source", Self.boundSourceIsUnknown) }
     return named ?? boundSource
   }
 
-  /// The source that the key is bound to. Sources are never deleted.
+  /// The source that the key is bound to. Sources are never deleted, but this instance may not have read it yet.
   var boundSource: Source? { principal.sourceID.flatMap { registry.source(id: $0) } }
+
+  static let boundSourceIsUnknown = "the source that the key is bound to is not known here yet"
 
   /// A source by the name that the sender gave, if the sender may post for it.
   func namedSource(_ field: JSONField) throws -> Source {

@@ -65,7 +65,7 @@ private func canonicalJSON(_ value: JSONValue) -> [UInt8] {
     switch value {
     case .number(let number) where number.lexeme.utf8.count <= 15: json.value(number.double)
     case .array(let values):
-      // Containers are written through raw pieces, because the closure-based ones cannot recurse into a captured writer.
+      // Containers are written as raw pieces: the closures of the writer cannot recurse into a captured writer.
       json.raw(
         [UInt8(ascii: "[")] + values.map(canonicalJSON).joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "]")])
     case .object(let object):

@@ -91,7 +91,8 @@ struct ResultStore: Sendable {
         select t.*, \(methodology.id)::text as methodology from unnest(
           \(results.map(\.provider)), \(candidates.map(\.identity.identity)), \(candidates.map(\.identity.digest)),
           \(candidates.map(\.stored.id)), \(results.map(\.source)), \(results.map(\.checkID)),
-          \(results.map(\.outcome.rawValue)), \(results.map(\.target.address)), \(results.map { $0.target.model ?? "" }),
+          \(results.map(\.outcome.rawValue)), \(results.map(\.target.address)),
+          \(results.map { $0.target.model ?? "" }),
           \(results.map(\.observedAt.timestamp)), \(candidates.map(\.stored.countedAt.timestamp)),
           \(candidates.map(\.stored.receivedAt.timestamp)), \(results.map(\.confidence)),
           \(results.map(\.externalID)), \(results.map(\.runID)), \(results.map { $0.vantage?.country }),

@@ -56,8 +56,15 @@ extension RiskService {
     guard let provider = parts.registry.provider(reference) else {
       throw CommandFault(description: "no provider has the id, slug or host \(reference); register it first")
     }
+    guard provider.status != .retired else {
+      throw CommandFault(description: "\(provider.slug) is retired and takes no new results")
+    }
+    let source = try existingSource(source)
+    guard source.status == .active else {
+      throw CommandFault(description: "the source \(source.slug) is suspended")
+    }
     let importing = TestSSLImport(
-      provider: provider, source: try existingSource(source), methodology: parts.catalogue.methodology,
+      provider: provider, source: source, methodology: parts.catalogue.methodology,
       now: parts.clock.now())
     let found = try importing.results(of: report, observedAt: nil, target: nil)
     let outcome = try await BatchPosting(service: self).post(found.results.map { result in BatchLine { result } })

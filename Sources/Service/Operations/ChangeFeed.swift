@@ -99,19 +99,22 @@ actor ChangeFeed {
     while true {
       let now = clock.now()
       let entries = try await changes.entries(after: version)
-      let news = entries.filter { $0.instance != changes.instance }
+      let news = entries.filter { !changes.isApplied($0) }
       if news.contains(where: \.access) { try await loadAccess() }
       let changed = Array(Set(news.flatMap(\.providers)))
       if !changed.isEmpty { try await loadProviders(changed, evidence: true) }
       if let last = entries.last { version = max(version, last.version) }
+      changes.forgetApplied(through: version)
       board.confirm(asOf: now)
       if entries.count < ChangeLog.entriesCountMax { return }
     }
   }
 
   private func loadAccess() async throws {
+    // Keys are read before sources, so that no key is known whose source is not.
+    let stored = try await keys.all()
     for source in try await sources.all() { registry.apply(source) }
-    keyRing.replace(with: try await keys.all())
+    keyRing.replace(with: stored)
   }
 
   private func loadProviders(_ ids: [Identifier]?, evidence: Bool) async throws {

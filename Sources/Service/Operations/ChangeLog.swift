@@ -1,10 +1,30 @@
 import Postgres
+import Synchronization
 
 /// The `change` table: one row a committed change of what instances hold in memory.
-struct ChangeLog: Sendable {
+final class ChangeLog: Sendable {
   let database: Database
-  /// This process. What it changed itself it holds already, and does not read again.
+  /// This process.
   let instance: Identifier
+  /// Versions of this process's own changes that are committed for certain and in memory already, so that they need
+  /// not be read again. After a COMMIT whose outcome is unknown the version is not among them.
+  private let applied = Mutex<Set<Int>>([])
+
+  init(database: Database, instance: Identifier) {
+    self.database = database
+    self.instance = instance
+  }
+
+  /// Says that memory holds what the change of this version made.
+  func markApplied(_ version: Int) { applied.withLock { _ = $0.insert(version) } }
+
+  /// Whether memory holds the change already. Called once a version, in their order.
+  func isApplied(_ entry: Entry) -> Bool {
+    entry.instance == instance && applied.withLock { $0.remove(entry.version) != nil }
+  }
+
+  /// Forgets versions that were read before they were marked.
+  func forgetApplied(through version: Int) { applied.withLock { $0 = $0.filter { $0 > version } } }
 
   /// What NOTIFY is sent on; the payload is the version and a mere hint.
   static let channel = "relayrisk_change"

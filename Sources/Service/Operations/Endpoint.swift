@@ -79,7 +79,7 @@ struct Parameters: Sendable {
 
   init(_ items: [QueryItem], known: [String]) throws(JSONFaults) {
     var faults: [JSONFault] = []
-    for (index, item) in items.enumerated() {
+    for (index, item) in items.enumerated() where faults.count < JSONFaults.countMax {
       if !known.contains(item.name) {
         faults.append(JSONFault(pointer: "?\(item.name)", detail: "is not a known parameter"))
       } else if items[..<index].contains(where: { $0.name == item.name }) {
@@ -113,8 +113,11 @@ extension Response {
     _ bytes: [UInt8], status: Int = 200, contentType: String = "application/json",
     headers: [(name: String, value: String)] = []
   ) -> Response {
-    let etag = "\"\(hexadecimal(SHA256.hash(data: bytes).prefix(16)))\""
-    return Response(
-      status: status, headers: [("Content-Type", contentType), ("ETag", etag)] + headers, body: .bytes(bytes))
+    Response(
+      status: status, headers: [("Content-Type", contentType), ("ETag", entityTag(of: bytes))] + headers,
+      body: .bytes(bytes))
   }
 }
+
+/// A strong entity tag: 128 bits of SHA-256 over the representation.
+func entityTag(of bytes: [UInt8]) -> String { "\"\(hexadecimal(SHA256.hash(data: bytes).prefix(16)))\"" }

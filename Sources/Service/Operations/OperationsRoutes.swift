@@ -11,18 +11,27 @@ struct OperationsRoutes {
   private var parts: RiskService.Parts { service.parts }
 
   var endpoints: [Endpoint] {
+    let contract = Self.contract
     var endpoints: [Endpoint] = [
       .get("/healthz", .open) { _ in .json(Array(#"{"status":"alive"}"#.utf8)) },
       .get("/readyz", .open, parameters: ["writes"], readiness),
       .get("/metrics", .loopbackOr([.admin]), metrics),
-      .get("/openapi.yaml", .open) { _ in
-        .document(ShippedFiles.bytes("openapi.yaml")!, contentType: "application/yaml")
-      },
+      .get("/openapi.yaml", .open) { _ in .prepared(contract) },
       .get("/problems/{code}", .open, problem),
     ]
     for index in endpoints.indices { endpoints[index].isAlwaysReady = true }
     return endpoints
   }
+
+  /// Made once: it is open to everybody, and large.
+  private static let contract: PreparedResponse = {
+    let bytes = ShippedFiles.bytes("openapi.yaml")!
+    let headers = [("Content-Type", "application/yaml"), ("ETag", entityTag(of: bytes))]
+    guard let prepared = try? PreparedResponse(headers: headers, body: bytes) else {
+      preconditionFailure("the headers of /openapi.yaml are constants")
+    }
+    return prepared
+  }()
 
   @Sendable private func readiness(_ call: Call) -> Response {
     let asOf = parts.board.asOf

@@ -59,6 +59,8 @@ extension Problem {
         .databaseUnavailable,
         "The database stopped answering; whether it was stored is not known. Sending it again is safe for results.",
         headers: [("Retry-After", "2")])
+    // A deadlock or a serialization failure: rolled back whole, and likely to pass the next time.
+    case .server(let server) where server.code == "40P01" || server.code == "40001": .databaseUnavailable()
     // Classes 53 (out of resources, disk full among them), 57 (shut down, cancelled) and read-only transactions.
     case .server(let server)
     where server.code.hasPrefix("53") || server.code.hasPrefix("57") || server.code == "25006":

@@ -29,13 +29,15 @@ struct ProviderRoutes {
     let provider = Provider(
       id: parts.identifiers.next(at: now), details: details, status: .pending, version: 1, createdAt: now,
       updatedAt: now)
+    let version: Int
     do {
-      try await parts.providers.insert(provider)
+      version = try await parts.providers.insert(provider)
     } catch let taken as ProviderStore.Taken {
       let holders = taken.holders.map { "\($0.what) belongs to \($0.holder)" }.joined(separator: ", ")
       throw Problem(.conflict, "Already taken: \(holders).")
     }
     parts.registry.apply(provider)
+    parts.changes.markApplied(version)
     var json = JSONWriter()
     provider.write(to: &json)
     return .document(json.bytes, status: 201, headers: [("Location", "/v1/providers/\(provider.slug)")])

@@ -13,14 +13,15 @@ struct ProviderStore: Sendable {
   }
 
   /// Stores a new provider.
+  /// - Returns: the version of the change.
   /// - Throws: `Taken` with every slug and host that another holds; nothing is stored then.
-  func insert(_ provider: Provider) async throws {
+  func insert(_ provider: Provider) async throws -> Int {
     do {
-      try await database.withTransaction { connection in
+      return try await database.withTransaction { connection in
         let holders = try await holders(of: provider.details, in: connection)
         if !holders.isEmpty { throw Taken(holders: holders) }
         try await insert(provider, on: connection)
-        try await changes.append(providers: [provider.id], at: provider.createdAt, to: connection)
+        return try await changes.append(providers: [provider.id], at: provider.createdAt, to: connection)
       }
     } catch PostgresError.server(let error) where error.code == "23505" {
       // Another registration won between the look and the insert; now it can be named.

@@ -16,12 +16,14 @@ final class Registry: Sendable {
 
   /// Tries id, slug, then host, in this order.
   func provider(_ reference: String) -> Provider? {
-    state.withLock { state in
-      if let id = Identifier(parsing: reference.lowercased()), let provider = state.providers[id] { return provider }
-      if let id = state.providerBySlug[reference] { return state.providers[id] }
-      guard let host = try? Host(reference), let id = state.providerByHost[host.text] else { return nil }
-      return state.providers[id]
+    let id = Identifier(parsing: reference.lowercased())
+    let found = state.withLock { state in
+      id.flatMap { state.providers[$0] } ?? state.providerBySlug[reference].flatMap { state.providers[$0] }
     }
+    // Reading a host costs an IDN conversion, which nobody else needs to wait for.
+    if let found { return found }
+    guard let host = try? Host(reference) else { return nil }
+    return state.withLock { state in state.providerByHost[host.text].flatMap { state.providers[$0] } }
   }
 
   func provider(id: Identifier) -> Provider? { state.withLock { $0.providers[id] } }

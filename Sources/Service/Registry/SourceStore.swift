@@ -39,12 +39,14 @@ struct SourceStore: Sendable {
     }
   }
 
+  /// Later than what was recorded before, also when the clock was set back or has not moved.
   private func appendTrust(of source: Source, by author: String, on connection: Connection) async throws {
     try await connection.execute(
       """
       insert into source_trust (source_id, recorded_at, trust, recorded_by)
-      values (\(source.id), \(source.updatedAt.timestamp), \(source.trust), \(author))
-      on conflict (source_id, recorded_at) do update set trust = excluded.trust, recorded_by = excluded.recorded_by
+      select \(source.id), greatest(\(source.updatedAt.timestamp), max(recorded_at) + interval '1 microsecond'),
+        \(source.trust), \(author)
+      from source_trust where source_id = \(source.id)
       """)
   }
 

@@ -63,7 +63,7 @@ final class ScoreBoard: Sendable {
 
   // MARK: - Taking over what is stored
 
-  /// Takes over cells as they are stored. Older revisions than those here change nothing, so news may come in any order.
+  /// Takes over cells as they are stored. Older revisions than those here change nothing: news may come in any order.
   func apply(_ cells: [StoredCell]) {
     state.withLock { state in
       for cell in cells {

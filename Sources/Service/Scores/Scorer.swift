@@ -1,4 +1,3 @@
-import Crypto
 import JSON
 import RiskModel
 
@@ -11,8 +10,9 @@ struct ScoreDocument: Sendable {
   let maxAgeSeconds: Int
   fileprivate let basis: Basis
 
+  /// With the same of these the newest counted result is the same too, and so is the instant of evaluation.
   fileprivate struct Basis: Equatable {
-    let evaluatedAt: Instant
+    let minute: Instant
     let evidence: Int
     let registry: Int
   }
@@ -31,13 +31,16 @@ struct Scorer: Sendable {
   /// every instance gives the same bytes.
   func document(of provider: Provider, isFull: Bool) -> ScoreDocument {
     let generation = registry.generation
+    // Read after the generation: what is remembered under a generation is never older than it.
+    let provider = registry.provider(id: provider.id) ?? provider
     let stored = board.evidence(of: provider.id)
-    let (entries, sources, newest) = counted(stored)
-    let instant = max(clock.now().startOfMinute, newest ?? Instant(milliseconds: 0))
-    let basis = ScoreDocument.Basis(evaluatedAt: instant, evidence: stored.generation, registry: generation)
+    let minute = clock.now().startOfMinute
+    let basis = ScoreDocument.Basis(minute: minute, evidence: stored.generation, registry: generation)
     let key = ScoreBoard.DocumentKey(provider: provider.id, isFull: isFull)
     if let document = board.document(key), document.basis == basis { return document }
 
+    let (entries, sources, newest) = counted(stored)
+    let instant = max(minute, newest ?? minute)
     let evidence = Evidence(
       sources: sources, entries: entries,
       openIncidents: Set(stored.incidents.filter { $0.isOpen(at: instant) }.map(\.concern)),
@@ -49,7 +52,7 @@ struct Scorer: Sendable {
       waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull
     ).write(to: &json)
     let document = ScoreDocument(
-      body: json.bytes, etag: "\"\(hexadecimal(SHA256.hash(data: json.bytes).prefix(16)))\"",
+      body: json.bytes, etag: entityTag(of: json.bytes),
       maxAgeSeconds: maxAgeSeconds(evidence, assessment, at: instant), basis: basis)
     board.remember(document, as: key)
     return document
