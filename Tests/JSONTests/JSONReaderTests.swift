@@ -82,6 +82,11 @@ import Testing
     #expect(object.members.count == 5_000)
   }
 
+  @Test func aDocumentOfTooManyValuesIsRefused() {
+    let bytes = Array(("[" + String(repeating: "0,", count: 2_000_000) + "0]").utf8)
+    #expect(throws: JSONSyntaxError.self) { try JSONReader.read(bytes) }
+  }
+
   @Test func agreesWithFoundationOnRandomDocuments() throws {
     let seed = UInt64.random(in: 0...UInt64.max)
     var generator = SplitMix64(state: seed)
