@@ -121,7 +121,8 @@ public final class RiskService: Sendable {
       + ProviderRoutes(parts: parts).endpoints + SourceRoutes(parts: parts).endpoints
       + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints
       + ImportRoutes(service: self).endpoints + ScoreRoutes(parts: parts).endpoints
-      + LookupRoutes(service: self).endpoints
+      + LookupRoutes(service: self).endpoints + ScoreListRoutes(service: self).endpoints
+      + ResultListRoutes(parts: parts).endpoints
   }
 
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.
