@@ -75,6 +75,11 @@ public final class RiskService: Sendable {
     return try await withTaskExecutorPreference(reader) { try work() }
   }
 
+  /// Runs `work`, which may take milliseconds, off the loops that answer requests.
+  func computing<Value: Sendable>(_ work: @Sendable @escaping () async throws -> Value) async throws -> Value {
+    try await withTaskExecutorPreference(reader) { try await work() }
+  }
+
   // MARK: - Life
 
   /// Reads what is stored; the service is ready afterwards.
@@ -117,6 +122,8 @@ public final class RiskService: Sendable {
       + KeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints
       + ProbeResultRoutes(service: self).endpoints
       + ImportRoutes(service: self).endpoints + ScoreRoutes(parts: parts).endpoints
+      + LookupRoutes(service: self).endpoints + ScoreListRoutes(service: self).endpoints
+      + ResultListRoutes(parts: parts).endpoints
   }
 
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.

@@ -111,7 +111,7 @@ def check_request(operation, exchange, answer):
     faults = [f"parameter {name} is not documented" for name in query if name not in known]
     for name, node in known.items():
         if name in query:
-            is_typed = node["schema"].get("type") in ("integer", "boolean")
+            is_typed = node["schema"].get("type") in ("integer", "number", "boolean")
             value = yaml.safe_load(query[name]) if is_typed else query[name]
             faults += [f"parameter {name}: {fault}" for fault in violations(node["schema"], value)]
         elif node.get("required"):

@@ -195,14 +195,24 @@ struct ResultStore: Sendable {
       """, StoredCell.decode)
   }
 
+  /// All that `decode` reads of a row of `result r`; the evidence's body follows.
+  static let resultColumns = """
+    r.provider_id, r.id, r.source_id, r.check_id, r.outcome, r.target, r.model, r.observed_at, r.received_at,
+    r.confidence, r.external_id, r.run_id, r.vantage_country, r.vantage_asn, r.scanner_name, r.scanner_version, r.note
+    """
+
+  /// One page of a provider's results with their evidence, newest received first.
+  func results(_ filter: ResultFilter, countMax: Int) async throws -> [StoredResult] {
+    let methodology = methodology
+    return try await database.query(filter.query(countMax: countMax)) { row in try Self.decode(&row, methodology) }
+  }
+
   /// One result with its evidence.
   func result(_ id: Identifier) async throws -> StoredResult? {
     let (methodology, id) = (methodology, id)
     return try await database.query(
       """
-      select r.provider_id, r.id, r.source_id, r.check_id, r.outcome, r.target, r.model, r.observed_at, r.received_at,
-        r.confidence, r.external_id, r.run_id, r.vantage_country, r.vantage_asn, r.scanner_name, r.scanner_version,
-        r.note, e.body
+      select \(unsafeRaw: Self.resultColumns), e.body
       from result r left join result_evidence e on e.provider_id = r.provider_id and e.id = r.id
       where r.id = \(id)
       """

@@ -11,20 +11,30 @@ public struct TargetAddress: Sendable, Hashable {
   /// Reads a host, host:port or http(s) URL. Query and fragment are dropped, as are default ports and trailing slashes.
   /// - Throws: `InvalidTarget`, which says what is wrong.
   init(_ input: String) throws(InvalidTarget) {
-    if input.utf8.count > Self.bytesMax { throw .tooLong }
-    let (scheme, rest) = try Self.splitScheme(input)
-    let end = rest.firstIndex { "/?#\\".contains($0) } ?? rest.endIndex
-    let authority = rest[..<end]
-    if scheme == nil, end != rest.endIndex { throw .notATarget }
-    // A password in a target would be stored and shown for good.
-    if authority.contains("@") { throw .credentials }
-    let (host, port) = try Self.splitPort(authority)
-    let path = try Self.canonicalPath(rest[end...])
+    let (scheme, host, port, rest) = try Self.split(input)
+    let path = try Self.canonicalPath(rest)
     let isHTTP = scheme == "http"
     let port80 = port == (isHTTP ? 80 : 443) ? nil : port
     let canonical = host.authority + (port80.map { ":\($0)" } ?? "") + path
     text = isHTTP ? "http://" + canonical : path.isEmpty ? canonical : "https://" + canonical
     if text.utf8.count > Self.bytesMax { throw .tooLong }
+  }
+
+  /// The host of what could be a target.
+  static func host(of input: String) throws(InvalidTarget) -> Host { try split(input).host }
+
+  private static func split(
+    _ input: String
+  ) throws(InvalidTarget) -> (scheme: String?, host: Host, port: Int?, rest: Substring) {
+    if input.utf8.count > bytesMax { throw .tooLong }
+    let (scheme, rest) = try splitScheme(input)
+    let end = rest.firstIndex { "/?#\\".contains($0) } ?? rest.endIndex
+    let authority = rest[..<end]
+    if scheme == nil, end != rest.endIndex { throw .notATarget }
+    // A password in a target would be stored and shown for good.
+    if authority.contains("@") { throw .credentials }
+    let (host, port) = try splitPort(authority)
+    return (scheme, host, port, rest[end...])
   }
 
   private static func splitScheme(_ input: String) throws(InvalidTarget) -> (scheme: String?, rest: Substring) {

@@ -11,6 +11,13 @@ public struct Host: Sendable, Hashable, CustomStringConvertible {
   /// How the host stands in a URL.
   var authority: String { isAddress && text.contains(":") ? "[\(text)]" : text }
 
+  /// A name that is in canonical form already, as nearly all are: recognised in one pass, without libidn2, which would
+  /// give it back unchanged. Nil says nothing: the text may still be a host.
+  init?(canonicalName text: String) {
+    guard Self.isCanonicalName(text) else { return nil }
+    (self.text, isAddress) = (text, false)
+  }
+
   /// - Throws: `InvalidHost`, which says what is wrong.
   public init(_ input: some StringProtocol) throws(InvalidHost) {
     var text = String(input)
@@ -77,6 +84,29 @@ public struct Host: Sendable, Hashable, CustomStringConvertible {
       if !isPlain { throw .forbiddenCharacter }
     }
     return name
+  }
+
+  private static func isCanonicalName(_ text: String) -> Bool {
+    var (length, first, previous) = (0, UInt8(0), UInt8(0))
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "."):
+        if length == 0 || previous == UInt8(ascii: "-") { return false }
+        length = 0
+        continue
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): break
+      case UInt8(ascii: "-"):
+        // Hyphens in the third and fourth place mark A-labels, which only libidn2 can judge.
+        if length == 0 || (length == 3 && previous == byte) { return false }
+      default: return false
+      }
+      if length == 0 { first = byte }
+      length += 1
+      if length > 63 { return false }
+      previous = byte
+    }
+    // A last label that begins with a digit may make the name an IPv4 address.
+    return text.utf8.count <= 253 && length > 0 && previous != UInt8(ascii: "-") && first >= UInt8(ascii: "a")
   }
 
   private static func endsInANumber(_ name: String) -> Bool {

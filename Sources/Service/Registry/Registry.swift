@@ -26,6 +26,15 @@ final class Registry: Sendable {
     return state.withLock { state in state.providerByHost[host.text].flatMap { state.providers[$0] } }
   }
 
+  /// The provider that has exactly this host.
+  /// - Parameter host: in canonical form.
+  func provider(host: String) -> Provider? {
+    state.withLock { state in state.providerByHost[host].flatMap { state.providers[$0] } }
+  }
+
+  /// All of them, retired ones too, in no order.
+  var providers: [Provider] { state.withLock { Array($0.providers.values) } }
+
   func provider(id: Identifier) -> Provider? { state.withLock { $0.providers[id] } }
 
   func source(_ reference: String) -> Source? {

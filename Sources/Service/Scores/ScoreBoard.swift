@@ -50,6 +50,9 @@ final class ScoreBoard: Sendable {
 
   func evidence(of provider: Identifier) -> Evidence { state.withLock { $0.evidence[provider] } ?? Evidence() }
 
+  /// `Evidence.generation` without a copy of the rest.
+  func generation(of provider: Identifier) -> Int { state.withLock { $0.evidence[provider]?.generation } ?? 0 }
+
   /// Up to when results are counted: the last time the database was read or written. Nil before the first time.
   var asOf: Instant? { state.withLock { $0.asOf } }
 

@@ -14,8 +14,6 @@ struct ScoreEncoding {
   private var methodology: Methodology { catalogue.methodology }
 
   func write(to json: inout JSONWriter) {
-    // Silence is not safety: without enough evidence there is no score, unless a critical failure is confirmed.
-    let isShown = assessment.isSufficient || assessment.concerns.contains { $0.critical == .confirmed }
     json.object { json in
       json.object("provider") { json in
         json.member("id", provider.id.description)
@@ -26,9 +24,9 @@ struct ScoreEncoding {
       json.member("methodology", methodology.id)
       json.member("methodology_hash", catalogue.methodologyHash)
       json.member("evaluated_at", evaluatedAt.rfc3339)
-      json.member("score", isShown ? assessment.score : nil)
+      json.member("score", assessment.isShown ? assessment.score : nil)
       json.member("provisional_score", assessment.score)
-      json.member("grade", isShown ? assessment.grade : nil)
+      json.member("grade", assessment.isShown ? assessment.grade : nil)
       json.member("verdict", assessment.verdict.rawValue)
       json.member("evidence", assessment.isSufficient ? "sufficient" : "insufficient")
       json.member("coverage", assessment.coverage)

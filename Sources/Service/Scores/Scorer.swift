@@ -8,13 +8,20 @@ struct ScoreDocument: Sendable {
   let etag: String
   /// For how long a client may keep it, in seconds.
   let maxAgeSeconds: Int
+  /// What it comes to, for lookups and lists.
+  let standing: Standing
   fileprivate let basis: Basis
 
-  /// With the same of these the newest counted result is the same too, and so is the instant of evaluation.
-  fileprivate struct Basis: Equatable {
-    let minute: Instant
+  fileprivate struct Basis {
+    /// The newest result that counts; 1970 when none does.
+    let newest: Instant
     let evidence: Int
     let registry: Int
+  }
+
+  /// Whether it would be computed again as it is, told without looking at the evidence.
+  fileprivate func isCurrent(at minute: Instant, evidence: Int, registry: Int) -> Bool {
+    standing.evaluatedAt == max(minute, basis.newest) && basis.evidence == evidence && basis.registry == registry
   }
 }
 
@@ -33,14 +40,16 @@ struct Scorer: Sendable {
     let generation = registry.generation
     // Read after the generation: what is remembered under a generation is never older than it.
     let provider = registry.provider(id: provider.id) ?? provider
-    let stored = board.evidence(of: provider.id)
     let minute = clock.now().startOfMinute
-    let basis = ScoreDocument.Basis(minute: minute, evidence: stored.generation, registry: generation)
     let key = ScoreBoard.DocumentKey(provider: provider.id, isFull: isFull)
-    if let document = board.document(key), document.basis == basis { return document }
-
+    if let document = board.document(key),
+      document.isCurrent(at: minute, evidence: board.generation(of: provider.id), registry: generation)
+    {
+      return document
+    }
+    let stored = board.evidence(of: provider.id)
     let (entries, sources, newest) = counted(stored)
-    let instant = max(minute, newest ?? minute)
+    let instant = max(minute, newest)
     let evidence = Evidence(
       sources: sources, entries: entries,
       openIncidents: Set(stored.incidents.filter { $0.isOpen(at: instant) }.map(\.concern)),
@@ -53,7 +62,9 @@ struct Scorer: Sendable {
     ).write(to: &json)
     let document = ScoreDocument(
       body: json.bytes, etag: entityTag(of: json.bytes),
-      maxAgeSeconds: maxAgeSeconds(evidence, assessment, at: instant), basis: basis)
+      maxAgeSeconds: maxAgeSeconds(evidence, assessment, at: instant),
+      standing: Standing(assessment, at: instant),
+      basis: ScoreDocument.Basis(newest: newest, evidence: stored.generation, registry: generation))
     board.remember(document, as: key)
     return document
   }
@@ -61,12 +72,12 @@ struct Scorer: Sendable {
   /// The entries that count: of checks the methodology knows and of sources that are not suspended.
   private func counted(
     _ stored: ScoreBoard.Evidence
-  ) -> (entries: [Evidence.Entry], sources: [Evidence.Source], newest: Instant?) {
+  ) -> (entries: [Evidence.Entry], sources: [Evidence.Source], newest: Instant) {
     var indices: [Identifier: Int] = [:]
     var sources: [Evidence.Source] = []
     var entries: [Evidence.Entry] = []
     entries.reserveCapacity(stored.cells.count)
-    var newest: Instant?
+    var newest = Instant(milliseconds: 0)
     for cell in stored.cells.values {
       guard let check = methodology.checkIndex(cell.key.check), let source = registry.source(id: cell.key.source),
         source.status == .active
@@ -79,7 +90,7 @@ struct Scorer: Sendable {
           return sources.count - 1
         }()
       entries.append(Evidence.Entry(check: check, target: cell.key.target, source: index, cell: cell.cell))
-      newest = max(newest ?? cell.cell.newest, cell.cell.newest)
+      newest = max(newest, cell.cell.newest)
     }
     return (entries, sources, newest)
   }

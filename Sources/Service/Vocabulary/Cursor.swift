@@ -22,7 +22,7 @@ struct Cursor: Sendable {
     self.text = text
   }
 
-  private static let fault = JSONFault(pointer: "?cursor", detail: "is not a cursor that this list gave out")
+  static let fault = JSONFault(pointer: "?cursor", detail: "is not a cursor that this list gave out")
 
   var encoded: String { hexadecimal(text.utf8) }
 }

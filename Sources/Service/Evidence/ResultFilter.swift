@@ -1,0 +1,94 @@
+import JSON
+import Postgres
+import RiskModel
+
+/// Which results of a provider a list shows.
+struct ResultFilter: Sendable {
+  let provider: Identifier
+  let check: String?
+  let source: Identifier?
+  /// The source that the caller may read; nil when it may read all.
+  let ownSource: Identifier?
+  let outcome: RiskModel.Outcome?
+  let target: String?
+  /// Empty: results that name no model.
+  let model: String?
+  let runID: String?
+  /// Bounds of `observed_at`: from here on, and before there.
+  let since, until: Instant?
+  let receivedSince: Instant?
+  /// The last id of the page before.
+  let before: Identifier?
+
+  /// - Throws: every fault of the query.
+  init(_ parameters: Parameters, of provider: Provider, ownSource: Identifier?, parts: RiskService.Parts) throws {
+    var query = QueryFields(parameters)
+    self.provider = provider.id
+    check = query.optional("check") { field in
+      let id = try field.string()
+      guard parts.catalogue.methodology.checkIndex(id) != nil else {
+        throw field.fault("no such check; GET /v1/checks lists them")
+      }
+      return id
+    }
+    source = query.optional("source") { field in
+      guard let source = parts.registry.source(try field.string()) else {
+        throw field.fault("no source has this id or slug")
+      }
+      return source.id
+    }
+    self.ownSource = ownSource
+    outcome = query.optional("outcome") { try $0.oneOf(RiskModel.Outcome.self) }
+    target = query.optional("target") { try TargetAddress(try $0.string()).text }
+    model = query.optional("model") { try $0.string(bytesMax: 128) }
+    runID = query.optional("run_id") { try $0.string(bytesMin: 1, bytesMax: 200) }
+    since = query.optional("since", Self.instant)
+    until = query.optional("until", Self.instant)
+    receivedSince = query.optional("received_since", Self.instant)
+    before = query.optional("cursor") { field in
+      guard let id = Identifier(parsing: try Cursor(parsing: try field.string()).text) else { throw Cursor.fault }
+      return id
+    }
+    _ = query.optional("limit") { _ in try parameters.limit() }
+    try query.finish()
+  }
+
+  /// Any time will do for a bound, also one to come.
+  private static func instant(_ field: JSONField) throws -> Instant {
+    guard let instant = Instant(rfc3339: try field.string()) else {
+      throw field.fault("must be a time as RFC 3339 writes it, such as 2026-11-23T08:00:00.000Z")
+    }
+    return instant
+  }
+
+  /// The least id that the results can have. Ids begin with the time of receipt, and none is received more than the
+  /// tolerated difference of clocks before it is observed; so both bounds keep old partitions from being read.
+  private var idMin: Identifier {
+    let observed = since.map { $0 + -ProbeResultDecoder.clockSkewMillisecondsMax }
+    let earliest = [observed, receivedSince].compactMap { $0?.milliseconds }.max() ?? 0
+    return Identifier(high: UInt64(max(0, earliest)) << 16, low: 0)
+  }
+
+  /// Newest first. One provider's ids are in the primary key, read backwards from the last page's end; the body is
+  /// fetched by key for each row that is sent, so that no join can tempt the planner to read bodies in bulk.
+  func query(countMax: Int) -> Query {
+    let idEnd = before ?? Identifier(high: .max, low: .max)
+    return """
+      select \(unsafeRaw: ResultStore.resultColumns),
+        (select e.body from result_evidence e
+         where e.provider_id = r.provider_id and e.id = r.id and e.id >= \(idMin) and e.id < \(idEnd))
+      from result r
+      where r.provider_id = \(provider) and r.id >= \(idMin) and r.id < \(idEnd)
+        and (\(check == nil) or r.check_id = \(check))
+        and (\(source == nil) or r.source_id = \(source))
+        and (\(ownSource == nil) or r.source_id = \(ownSource))
+        and (\(outcome == nil) or r.outcome = \(outcome?.rawValue))
+        and (\(target == nil) or r.target = \(target))
+        and (\(model == nil) or r.model = \(model))
+        and (\(runID == nil) or r.run_id = \(runID))
+        and (\(since == nil) or r.observed_at >= \(since?.timestamp))
+        and (\(until == nil) or r.observed_at < \(until?.timestamp))
+      order by r.id desc limit \(countMax)
+      """
+  }
+}

@@ -1,0 +1,65 @@
+import HTTPServer
+import JSON
+
+/// `/v1/lookup`: whose host it is and what is to be thought of it. From memory alone.
+struct LookupRoutes {
+  let service: RiskService
+
+  static let countMax = 1_000
+
+  private var parts: RiskService.Parts { service.parts }
+
+  var endpoints: [Endpoint] {
+    [
+      .get("/v1/lookup", .scopes([.scoresRead]), parameters: ["host", "url"], lookUpOne),
+      Endpoint(
+        method: .post, pattern: "/v1/lookup", requirement: .scopes([.scoresRead]), bodyBytesMax: 1024 * 1024,
+        contentTypes: ["application/json"], handler: .async(lookUpMany)),
+    ]
+  }
+
+  @Sendable private func lookUpOne(_ call: Call) throws -> Response {
+    let asked: String
+    switch (call.parameters["host"], call.parameters["url"]) {
+    case (let host?, nil): asked = host
+    case (nil, let url?): asked = url
+    case (nil, nil): throw JSONFault(pointer: "?host", detail: "is required, or url in its place")
+    case (.some, .some): throw JSONFault(pointer: "?url", detail: "must not be given together with host")
+    }
+    var json = JSONWriter()
+    let age = write(asked, to: &json)
+    return .document(json.bytes, headers: parts.board.headers(maxAgeSeconds: age))
+  }
+
+  @Sendable private func lookUpMany(_ call: Call) async throws -> Response {
+    // Off the request's loop: right after the minute a thousand scores may have to be computed.
+    try await service.computing {
+      let (value, readerFaults) = try call.json()
+      var fields = JSONFields(value, faults: readerFaults)
+      let hosts = fields.required("hosts") { try $0.array(count: 1...Self.countMax) { try $0.string() } }
+      try fields.finish()
+      var json = JSONWriter(reservingBytes: 256 * hosts!.count)
+      var age = Int.max
+      json.object { json in
+        json.array("items", hosts!) { age = min(age, write($1, to: &$0)) }
+      }
+      return .json(json.bytes, headers: parts.board.headers(maxAgeSeconds: age))
+    }
+  }
+
+  /// - Returns: for how many seconds the answer may be kept.
+  private func write(_ asked: String, to json: inout JSONWriter) -> Int {
+    let match = parts.registry.match(asked)
+    let document = match.provider.map { parts.scorer.document(of: $0, isFull: false) }
+    json.object { json in
+      json.member("host", match.host)
+      json.member("match", match.kind.rawValue)
+      json.member("provider", match.provider?.slug.text)
+      json.member("provider_status", match.provider?.status.rawValue)
+      json.member("score", document?.standing.score)
+      json.member("grade", document?.standing.grade)
+      json.member("verdict", (document?.standing.verdict ?? .unknown).rawValue)
+    }
+    return document?.maxAgeSecondsInShort ?? ScoreDocument.unknownAgeSecondsMax
+  }
+}
