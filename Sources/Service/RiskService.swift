@@ -75,6 +75,11 @@ public final class RiskService: Sendable {
     return try await withTaskExecutorPreference(reader) { try work() }
   }
 
+  /// Runs `work`, which may take long, off the loops that answer requests.
+  func apart<Value: Sendable>(_ work: @Sendable @escaping () async throws -> Value) async throws -> Value {
+    try await withTaskExecutorPreference(reader, operation: work)
+  }
+
   // MARK: - Life
 
   /// Reads what is stored; the service is ready afterwards.
@@ -115,7 +120,7 @@ public final class RiskService: Sendable {
     OperationsRoutes(service: self).endpoints + CatalogueRoutes(catalogue: parts.catalogue).endpoints
       + ProviderRoutes(parts: parts).endpoints + SourceRoutes(parts: parts).endpoints
       + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints
-      + ImportRoutes(service: self).endpoints + ScoreRoutes(parts: parts).endpoints
+      + ImportRoutes(service: self).endpoints + ScoreRoutes(service: self).endpoints
   }
 
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.

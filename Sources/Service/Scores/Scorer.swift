@@ -27,21 +27,23 @@ struct Scorer: Sendable {
 
   private var methodology: Methodology { catalogue.methodology }
 
-  /// The live score: evaluated at the later of the current whole UTC minute and the newest counted result, so that
-  /// every instance gives the same bytes.
+  /// The live score: evaluated at the latest of the current whole UTC minute, the newest counted result and the last
+  /// decision, so that every instance gives the same bytes and neither result nor decision waits for the next minute.
   func document(of provider: Provider, isFull: Bool) -> ScoreDocument {
     let generation = registry.generation
     let stored = board.evidence(of: provider.id)
     let (entries, sources, newest) = counted(stored)
-    let instant = max(clock.now().startOfMinute, newest ?? Instant(milliseconds: 0))
+    let instant = max(
+      clock.now().startOfMinute, newest ?? Instant(milliseconds: 0),
+      stored.lastDecidedAt ?? Instant(milliseconds: 0))
     let basis = ScoreDocument.Basis(evaluatedAt: instant, evidence: stored.generation, registry: generation)
     let key = ScoreBoard.DocumentKey(provider: provider.id, isFull: isFull)
     if let document = board.document(key), document.basis == basis { return document }
 
     let evidence = Evidence(
       sources: sources, entries: entries,
-      openIncidents: Set(stored.incidents.filter { $0.isOpen(at: instant) }.map(\.concern)),
-      waivedChecks: Set(stored.waivers.filter { $0.isInForce(at: instant) }.map(\.check)))
+      openIncidents: Set(stored.incidents.values.filter { $0.isOpen(at: instant) }.map(\.concern)),
+      waivedChecks: Set(stored.waivers.values.filter { $0.isInForce(at: instant) }.map(\.check)))
     let assessment = methodology.assess(evidence, at: instant)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
