@@ -121,6 +121,7 @@ public final class RiskService: Sendable {
       + ProviderRoutes(parts: parts).endpoints + SourceRoutes(parts: parts).endpoints
       + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints
       + ImportRoutes(service: self).endpoints + ScoreRoutes(service: self).endpoints
+      + VoidRoutes(parts: parts).endpoints
   }
 
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.

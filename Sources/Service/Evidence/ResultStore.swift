@@ -201,8 +201,9 @@ struct ResultStore: Sendable {
       """
       select r.provider_id, r.id, r.source_id, r.check_id, r.outcome, r.target, r.model, r.observed_at, r.received_at,
         r.confidence, r.external_id, r.run_id, r.vantage_country, r.vantage_asn, r.scanner_name, r.scanner_version,
-        r.note, e.body
+        r.note, e.body, v.recorded_at, v.recorded_by, v.reason
       from result r left join result_evidence e on e.provider_id = r.provider_id and e.id = r.id
+        left join void v on v.provider_id = r.provider_id and v.result_id = r.id
       where r.id = \(id)
       """
     ) { row in try Self.decode(&row, methodology) }.first
@@ -227,6 +228,9 @@ struct ResultStore: Sendable {
     let scannerVersion = try row.next(String?.self)
     let note = try row.next(String?.self)
     let evidence = try row.next([UInt8]?.self).map { try JSONReader.read($0).value }
+    let voided = try row.next(Timestamp?.self).map {
+      Voiding(at: Instant($0), by: try row.next(String.self), reason: try row.next(String.self))
+    }
     let result = ProbeResult(
       provider: provider, source: source, check: methodology.checkIndex(checkID) ?? 0, checkID: checkID,
       outcome: outcome, observedAt: observedAt,
@@ -235,7 +239,7 @@ struct ResultStore: Sendable {
       vantage: country == nil && asn == nil ? nil : ProbeResult.Vantage(country: country, asn: asn),
       scanner: scannerName.map { ProbeResult.Scanner(name: $0, version: scannerVersion) }, note: note,
       evidence: evidence)
-    return StoredResult(id: id, receivedAt: receivedAt, result: result)
+    return StoredResult(id: id, receivedAt: receivedAt, result: result, voided: voided)
   }
 }
 

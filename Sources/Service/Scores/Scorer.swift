@@ -66,7 +66,7 @@ struct Scorer: Sendable {
     var entries: [Evidence.Entry] = []
     entries.reserveCapacity(stored.cells.count)
     var newest: Instant?
-    for cell in stored.cells.values {
+    for cell in stored.cells.values where !cell.isEmpty {
       guard let check = methodology.checkIndex(cell.key.check), let source = registry.source(id: cell.key.source),
         source.status == .active
       else { continue }
