@@ -37,7 +37,7 @@ public final class RiskService: Sendable {
       sources = SourceStore(database: database, changes: changes)
       providers = ProviderStore(database: database, changes: changes)
       results = ResultStore(database: database, methodology: catalogue.methodology)
-      decisions = DecisionStore(database: database)
+      decisions = DecisionStore(database: database, changes: changes)
       keyRing = KeyRing()
       registry = Registry()
       board = ScoreBoard()
@@ -121,7 +121,7 @@ public final class RiskService: Sendable {
       + ProviderRoutes(parts: parts).endpoints + SourceRoutes(parts: parts).endpoints
       + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints
       + ImportRoutes(service: self).endpoints + ScoreRoutes(service: self).endpoints
-      + VoidRoutes(parts: parts).endpoints
+      + VoidRoutes(parts: parts).endpoints + DecisionRoutes(parts: parts).endpoints
   }
 
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.
