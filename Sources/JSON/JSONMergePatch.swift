@@ -1,6 +1,6 @@
 extension JSONValue {
-  /// The value after a merge patch (RFC 7396): members of an object are replaced one by one, null removes, anything that
-  /// is no object replaces the whole.
+  /// The value after a merge patch (RFC 7396): members of an object are replaced one by one, null removes, and what is
+  /// no object replaces the whole.
   public func applying(mergePatch patch: JSONValue) -> JSONValue {
     guard case .object(let changes) = patch else { return patch }
     var members: [(name: String, value: JSONValue)] = []

@@ -37,7 +37,7 @@ public final class RiskService: Sendable {
       sources = SourceStore(database: database, changes: changes)
       providers = ProviderStore(database: database, changes: changes)
       results = ResultStore(database: database, methodology: catalogue.methodology)
-      decisions = DecisionStore(database: database)
+      decisions = DecisionStore(database: database, changes: changes)
       keyRing = KeyRing()
       registry = Registry()
       board = ScoreBoard()
@@ -121,7 +121,8 @@ public final class RiskService: Sendable {
       + ProviderRoutes(parts: parts).endpoints + SourceRoutes(parts: parts).endpoints
       + KeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints
       + ProbeResultRoutes(service: self).endpoints
-      + ImportRoutes(service: self).endpoints + ScoreRoutes(parts: parts).endpoints
+      + ImportRoutes(service: self).endpoints + ScoreRoutes(service: self).endpoints
+      + VoidRoutes(parts: parts).endpoints + DecisionRoutes(parts: parts).endpoints
       + LookupRoutes(service: self).endpoints + ScoreListRoutes(service: self).endpoints
       + ResultListRoutes(parts: parts).endpoints
   }

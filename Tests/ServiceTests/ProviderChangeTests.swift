@@ -17,7 +17,8 @@ import Testing
     try await withRegisteredRelay { instance in
       let first = try await patch(
         instance.client,
-        #"{"name":"New","tags":["a","b"],"legal_entity":{"name":"L","jurisdiction":"SG"},"notes":"n","status":"active"}"#
+        #"{"name":"New","tags":["a","b"],"legal_entity":{"name":"L","jurisdiction":"SG"},"notes":"n","#
+          + #""status":"active"}"#
       )
       #expect(first.status == 200)
       #expect(first.json["version"].integer == 2)

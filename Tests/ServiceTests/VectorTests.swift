@@ -17,7 +17,7 @@ import Testing
     "nothing-but-an-incident", "grade-edges",
   ]
 
-  private static let cases: [String: JSON] = {
+  static let cases: [String: JSON] = {
     let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../RiskModelTests/Fixtures/score-rm-1.json")
     let document = JSON(try! JSONSerialization.jsonObject(with: try! Data(contentsOf: file)))
@@ -36,12 +36,12 @@ import Testing
         "/v1/sources", object: ["slug": source, "name": source, "trust": vector["sources"][source].double!])
       #expect(answer.status == 201)
     }
-    try await decide(vector, at: at, in: first)
+    try await Self.decide(vector, at: at, in: first)
     try await post(vector, at: at, to: first.client)
-    try await expectScore(vector, of: first.client)
+    try await Self.expectScore(vector, of: first.client)
 
     let second = try await TestInstance.start(on: database, clock: clock.clock, adminKey: first.adminKey)
-    try await expectScore(vector, of: second.client)
+    try await Self.expectScore(vector, of: second.client)
     await first.stop()
     await second.stop()
   }
@@ -66,8 +66,10 @@ import Testing
     }
   }
 
-  private func decide(_ vector: JSON, at: Instant, in instance: TestInstance) async throws {
-    let provider = instance.service.parts.registry.provider("relay")!.id
+  static func decide(
+    _ vector: JSON, at: Instant, about provider: String = "relay", in instance: TestInstance
+  ) async throws {
+    let provider = instance.service.parts.registry.provider(provider)!.id
     let now = at.timestamp
     let expiry = (at + 86_400_000).timestamp
     try await instance.database.withTransaction { connection in
@@ -91,8 +93,10 @@ import Testing
     try await instance.service.load()
   }
 
-  private func expectScore(_ vector: JSON, of client: APIClient) async throws {
-    let score = try await client.get("/v1/providers/relay/score?detail=full").json
+  static func expectScore(
+    _ vector: JSON, of client: APIClient, at target: String = "/v1/providers/relay/score?detail=full"
+  ) async throws {
+    let score = try await client.get(target).json
     let expected = vector["expected"]
     let place = "\(vector["name"].string!)"
     #expect(score["evaluated_at"].string == vector["at"].string)

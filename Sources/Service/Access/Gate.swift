@@ -43,11 +43,11 @@ struct Gate: Sendable {
 
   /// Wraps a handler so that it runs only for whom the requirement lets pass.
   func admission(
-    _ requirement: Requirement, _ admit: @escaping @Sendable (Principal?) -> Admission
+    _ requirement: Requirement, _ admit: @escaping @Sendable (RequestHead, Principal?) -> Admission
   ) -> @Sendable (RequestHead) -> Admission {
     { head in
       switch check(head, requirement) {
-      case .passed(let principal): return admit(principal)
+      case .passed(let principal): return admit(head, principal)
       case .refused(let problem): return .refuse(problem)
       case .undecided:
         return .later {
@@ -58,7 +58,7 @@ struct Gate: Sendable {
               Problem(.databaseUnavailable, "The key cannot be verified now.", headers: [("Retry-After", "1")]))
           }
           switch check(head, requirement) {
-          case .passed(let principal): return admit(principal)
+          case .passed(let principal): return admit(head, principal)
           case .refused(let problem): return .refuse(problem)
           case .undecided: return .refuse(Self.unauthorized("The key is not valid."))
           }

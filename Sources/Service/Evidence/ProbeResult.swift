@@ -41,6 +41,8 @@ struct StoredResult: Sendable {
   let id: Identifier
   let receivedAt: Instant
   let result: ProbeResult
+  /// Nil as long as it counts.
+  var voided: Voiding?
 
   /// A result dated ahead of the clock counts from its receipt.
   var countedAt: Instant { min(result.observedAt, receivedAt) }
@@ -81,6 +83,16 @@ struct StoredResult: Sendable {
       }
       json.member("note", result.note)
       json.member("evidence", result.evidence)
+      json.name("voided")
+      if let voided {
+        json.object { json in
+          json.member("at", voided.at.rfc3339)
+          json.member("by", voided.by)
+          json.member("reason", voided.reason)
+        }
+      } else {
+        json.null()
+      }
     }
   }
 }

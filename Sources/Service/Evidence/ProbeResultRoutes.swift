@@ -86,7 +86,7 @@ struct ProbeResultRoutes {
 
   private func respond(_ stored: StoredResult, status: Int) -> Response {
     var json = JSONWriter()
-    stored.write(to: &json, slugs: slugs(of: stored))
+    stored.write(to: &json, slugs: parts.registry.slugs(of: stored))
     return .document(json.bytes, status: status, headers: [("Location", "/v1/probe-results/\(stored.id)")])
   }
 
@@ -97,16 +97,8 @@ struct ProbeResultRoutes {
     // A scanner reads back what it posted; what others posted does not exist for it.
     if !call.caller.has(.evidenceRead), stored.result.source != call.caller.sourceID { throw absent }
     var json = JSONWriter()
-    stored.write(to: &json, slugs: slugs(of: stored))
+    stored.write(to: &json, slugs: parts.registry.slugs(of: stored))
     return .document(json.bytes)
-  }
-
-  /// Providers and sources are never deleted, so a stored result's are there.
-  private func slugs(of stored: StoredResult) -> (provider: String, source: String) {
-    (
-      parts.registry.provider(id: stored.result.provider)?.slug.text ?? stored.result.provider.description,
-      parts.registry.source(id: stored.result.source)?.slug.text ?? stored.result.source.description
-    )
   }
 
   static func flag(_ field: JSONField) throws -> Bool {
@@ -115,6 +107,16 @@ struct ProbeResultRoutes {
     case "false": false
     default: throw field.fault("must be true or false")
     }
+  }
+}
+
+extension Registry {
+  /// Providers and sources are never deleted, so a stored result's are there.
+  func slugs(of stored: StoredResult) -> (provider: String, source: String) {
+    (
+      provider(id: stored.result.provider)?.slug.text ?? stored.result.provider.description,
+      source(id: stored.result.source)?.slug.text ?? stored.result.source.description
+    )
   }
 }
 

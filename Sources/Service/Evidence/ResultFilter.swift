@@ -17,6 +17,8 @@ struct ResultFilter: Sendable {
   /// Bounds of `observed_at`: from here on, and before there.
   let since, until: Instant?
   let receivedSince: Instant?
+  /// Only void ones, or only those that are not.
+  let voided: Bool?
   /// The last id of the page before.
   let before: Identifier?
 
@@ -45,6 +47,7 @@ struct ResultFilter: Sendable {
     since = query.optional("since", Self.instant)
     until = query.optional("until", Self.instant)
     receivedSince = query.optional("received_since", Self.instant)
+    voided = query.optional("voided", ProbeResultRoutes.flag)
     before = query.optional("cursor") { field in
       guard let id = Identifier(parsing: try Cursor(parsing: try field.string()).text) else { throw Cursor.fault }
       return id
@@ -76,8 +79,9 @@ struct ResultFilter: Sendable {
     return """
       select \(unsafeRaw: ResultStore.resultColumns),
         (select e.body from result_evidence e
-         where e.provider_id = r.provider_id and e.id = r.id and e.id >= \(idMin) and e.id < \(idEnd))
-      from result r
+         where e.provider_id = r.provider_id and e.id = r.id and e.id >= \(idMin) and e.id < \(idEnd)),
+        \(unsafeRaw: ResultStore.voidColumns)
+      from result r left join void v on v.provider_id = r.provider_id and v.result_id = r.id
       where r.provider_id = \(provider) and r.id >= \(idMin) and r.id < \(idEnd)
         and (\(check == nil) or r.check_id = \(check))
         and (\(source == nil) or r.source_id = \(source))
@@ -87,6 +91,7 @@ struct ResultFilter: Sendable {
         and (\(model == nil) or r.model = \(model))
         and (\(runID == nil) or r.run_id = \(runID))
         and (\(since == nil) or r.observed_at >= \(since?.timestamp))
+        and (\(voided == nil) or (v.result_id is not null) = \(voided))
         and (\(until == nil) or r.observed_at < \(until?.timestamp))
       order by r.id desc limit \(countMax)
       """

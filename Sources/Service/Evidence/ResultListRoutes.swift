@@ -10,7 +10,8 @@ struct ResultListRoutes {
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/probe-results", requirement: .scopes([.evidenceRead, .resultsWrite]),
         parameters: [
-          "check", "source", "outcome", "target", "model", "run_id", "since", "until", "received_since", "limit",
+          "check", "source", "outcome", "target", "model", "run_id", "since", "until", "received_since", "voided",
+          "limit",
           "cursor",
         ], handler: .async(list))
     ]

@@ -195,11 +195,14 @@ struct ResultStore: Sendable {
       """, StoredCell.decode)
   }
 
-  /// All that `decode` reads of a row of `result r`; the evidence's body follows.
+  /// All that `decode` reads of a row of `result r`; the evidence's body and `voidColumns` follow.
   static let resultColumns = """
     r.provider_id, r.id, r.source_id, r.check_id, r.outcome, r.target, r.model, r.observed_at, r.received_at,
     r.confidence, r.external_id, r.run_id, r.vantage_country, r.vantage_asn, r.scanner_name, r.scanner_version, r.note
     """
+
+  /// What `decode` reads of the row of `void v`, which is joined to the left.
+  static let voidColumns = "v.recorded_at, v.recorded_by, v.reason"
 
   /// One page of a provider's results with their evidence, newest received first.
   func results(_ filter: ResultFilter, countMax: Int) async throws -> [StoredResult] {
@@ -212,8 +215,9 @@ struct ResultStore: Sendable {
     let (methodology, id) = (methodology, id)
     return try await database.query(
       """
-      select \(unsafeRaw: Self.resultColumns), e.body
+      select \(unsafeRaw: Self.resultColumns), e.body, \(unsafeRaw: Self.voidColumns)
       from result r left join result_evidence e on e.provider_id = r.provider_id and e.id = r.id
+        left join void v on v.provider_id = r.provider_id and v.result_id = r.id
       where r.id = \(id)
       """
     ) { row in try Self.decode(&row, methodology) }.first
@@ -238,6 +242,9 @@ struct ResultStore: Sendable {
     let scannerVersion = try row.next(String?.self)
     let note = try row.next(String?.self)
     let evidence = try row.next([UInt8]?.self).map { try JSONReader.read($0).value }
+    let voided = try row.next(Timestamp?.self).map {
+      Voiding(at: Instant($0), by: try row.next(String.self), reason: try row.next(String.self))
+    }
     let result = ProbeResult(
       provider: provider, source: source, check: methodology.checkIndex(checkID) ?? 0, checkID: checkID,
       outcome: outcome, observedAt: observedAt,
@@ -246,7 +253,7 @@ struct ResultStore: Sendable {
       vantage: country == nil && asn == nil ? nil : ProbeResult.Vantage(country: country, asn: asn),
       scanner: scannerName.map { ProbeResult.Scanner(name: $0, version: scannerVersion) }, note: note,
       evidence: evidence)
-    return StoredResult(id: id, receivedAt: receivedAt, result: result)
+    return StoredResult(id: id, receivedAt: receivedAt, result: result, voided: voided)
   }
 }
 

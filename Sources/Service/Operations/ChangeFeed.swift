@@ -125,7 +125,8 @@ actor ChangeFeed {
     let waivers = try await decisions.waivers(of: ids)
     let incidents = try await decisions.incidents(of: ids)
     for id in ids ?? Array(Set(waivers.keys).union(incidents.keys)) {
-      board.apply(waivers: waivers[id] ?? [], incidents: incidents[id] ?? [], of: id)
+      board.apply(
+        waivers: (waivers[id] ?? []).map(\.waiver), incidents: (incidents[id] ?? []).map(\.incident), of: id)
     }
   }
 }

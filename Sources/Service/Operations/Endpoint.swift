@@ -9,6 +9,9 @@ struct Endpoint: Sendable {
     case direct(@Sendable (Call) throws -> Response)
     /// May wait for the database.
     case async(@Sendable (Call) async throws -> Response)
+    /// Answers at once, unless the query has one of the parameters: then it may wait for the database.
+    case directWithout(
+      [String], @Sendable (Call) throws -> Response, otherwise: @Sendable (Call) async throws -> Response)
   }
 
   let method: HTTPServer.Method
@@ -31,11 +34,16 @@ struct Endpoint: Sendable {
   }
 
   func route(behind gate: Gate, isLoaded: @escaping @Sendable () -> Bool) -> Route {
-    let admit = gate.admission(requirement) { [self] principal in
+    let admit = gate.admission(requirement) { [self] head, principal in
       if !isAlwaysReady, !isLoaded() { return .refuse(.starting) }
       switch handler {
       case .direct(let handler): return .direct { try handler(try call($0, principal)) }
       case .async(let handler): return .async { try await handler(try call($0, principal)) }
+      case .directWithout(let parameters, let direct, let otherwise):
+        if head.query.contains(where: { parameters.contains($0.name) }) {
+          return .async { try await otherwise(try call($0, principal)) }
+        }
+        return .direct { try direct(try call($0, principal)) }
       }
     }
     return Route(

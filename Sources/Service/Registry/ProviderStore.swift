@@ -96,7 +96,8 @@ struct ProviderStore: Sendable {
       insert into provider (id, slug, name, status, endpoints, legal_entity, declared_regions, claimed_models,
         software, contact, public_badge, tags, notes, version, created_at, updated_at)
       values (\(provider.id), \(details.slug.text), \(details.name), \(provider.status.rawValue),
-        \(Self.endpoints(of: details)), \(Self.legalEntity(of: details)), \(details.declaredRegions), \(details.claimedModels),
+        \(Self.endpoints(of: details)), \(Self.legalEntity(of: details)), \(details.declaredRegions),
+        \(details.claimedModels),
         \(details.software), \(details.contact), \(details.publicBadge), \(details.tags), \(details.notes),
         \(provider.version), \(provider.createdAt.timestamp), \(provider.updatedAt.timestamp))
       """)

@@ -5,34 +5,75 @@ import Synchronization
 final class ScoreBoard: Sendable {
   /// A decision that a check does not count for a while.
   struct Waiver: Sendable {
+    let id: Identifier
     let check: String
     let recordedAt: Instant
     let expiresAt: Instant
-    let revokedAt: Instant?
+    fileprivate(set) var revokedAt: Instant?
+
+    init(id: Identifier, check: String, recordedAt: Instant, expiresAt: Instant, revokedAt: Instant?) {
+      self.id = id
+      self.check = check
+      self.recordedAt = recordedAt
+      self.expiresAt = expiresAt
+      self.revokedAt = revokedAt
+    }
 
     func isInForce(at instant: Instant) -> Bool {
       recordedAt <= instant && instant < expiresAt && (revokedAt.map { instant < $0 } ?? true)
+    }
+
+    /// As it was known then, nil when it was not; all is known when no instant is given.
+    func known(at instant: Instant?) -> Waiver? {
+      guard let instant else { return self }
+      guard recordedAt <= instant else { return nil }
+      var waiver = self
+      waiver.revokedAt = revokedAt.flatMap { $0 <= instant ? $0 : nil }
+      return waiver
     }
   }
 
   /// A concern that an admin declared broken.
   struct Incident: Sendable {
+    let id: Identifier
     let concern: String
     let recordedAt: Instant
-    let closedAt: Instant?
+    fileprivate(set) var closedAt: Instant?
+
+    init(id: Identifier, concern: String, recordedAt: Instant, closedAt: Instant?) {
+      self.id = id
+      self.concern = concern
+      self.recordedAt = recordedAt
+      self.closedAt = closedAt
+    }
 
     func isOpen(at instant: Instant) -> Bool {
       recordedAt <= instant && (closedAt.map { instant < $0 } ?? true)
+    }
+
+    /// As it was known then, nil when it was not; all is known when no instant is given.
+    func known(at instant: Instant?) -> Incident? {
+      guard let instant else { return self }
+      guard recordedAt <= instant else { return nil }
+      var incident = self
+      incident.closedAt = closedAt.flatMap { $0 <= instant ? $0 : nil }
+      return incident
     }
   }
 
   /// All that a provider's score depends on, but for the sources' trust.
   struct Evidence: Sendable {
     fileprivate(set) var cells: [CellKey: StoredCell] = [:]
-    fileprivate(set) var waivers: [Waiver] = []
-    fileprivate(set) var incidents: [Incident] = []
+    fileprivate(set) var waivers: [Identifier: Waiver] = [:]
+    fileprivate(set) var incidents: [Identifier: Incident] = [:]
     /// Grows with every change of the above.
     fileprivate(set) var generation = 0
+
+    /// When the last decision about the provider was taken or taken back.
+    var lastDecidedAt: Instant? {
+      let waived = waivers.values.map { $0.revokedAt ?? $0.recordedAt }.max()
+      return [waived, incidents.values.map { $0.closedAt ?? $0.recordedAt }.max()].compactMap(\.self).max()
+    }
   }
 
   private struct State {
@@ -78,12 +119,17 @@ final class ScoreBoard: Sendable {
     }
   }
 
-  /// Takes over all decisions about one provider.
-  func apply(waivers: [Waiver], incidents: [Incident], of provider: Identifier) {
+  /// Takes over decisions about one provider. They are merged and not replaced, so news may come in any order: a
+  /// decision is never deleted, and what ended stays ended.
+  func apply(waivers: [Waiver] = [], incidents: [Incident] = [], of provider: Identifier) {
     state.withLock { state in
-      state.evidence[provider, default: Evidence()].waivers = waivers
-      state.evidence[provider]!.incidents = incidents
-      state.evidence[provider]!.generation += 1
+      var evidence = state.evidence[provider] ?? Evidence()
+      for waiver in waivers where evidence.waivers[waiver.id]?.revokedAt == nil { evidence.waivers[waiver.id] = waiver }
+      for incident in incidents where evidence.incidents[incident.id]?.closedAt == nil {
+        evidence.incidents[incident.id] = incident
+      }
+      evidence.generation += 1
+      state.evidence[provider] = evidence
     }
   }
 

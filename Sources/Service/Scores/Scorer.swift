@@ -13,7 +13,7 @@ struct ScoreDocument: Sendable {
   fileprivate let basis: Basis
 
   fileprivate struct Basis {
-    /// The newest result that counts; 1970 when none does.
+    /// The newest of the results that count and the decisions; 1970 when there is none.
     let newest: Instant
     let evidence: Int
     let registry: Int
@@ -34,8 +34,8 @@ struct Scorer: Sendable {
 
   private var methodology: Methodology { catalogue.methodology }
 
-  /// The live score: evaluated at the later of the current whole UTC minute and the newest counted result, so that
-  /// every instance gives the same bytes.
+  /// The live score: evaluated at the latest of the current whole UTC minute, the newest counted result and the last
+  /// decision, so that every instance gives the same bytes and neither result nor decision waits for the next minute.
   func document(of provider: Provider, isFull: Bool) -> ScoreDocument {
     let generation = registry.generation
     // Read after the generation: what is remembered under a generation is never older than it.
@@ -48,12 +48,13 @@ struct Scorer: Sendable {
       return document
     }
     let stored = board.evidence(of: provider.id)
-    let (entries, sources, newest) = counted(stored)
+    let (entries, sources, newestResult) = counted(stored)
+    let newest = max(newestResult, stored.lastDecidedAt ?? newestResult)
     let instant = max(minute, newest)
     let evidence = Evidence(
       sources: sources, entries: entries,
-      openIncidents: Set(stored.incidents.filter { $0.isOpen(at: instant) }.map(\.concern)),
-      waivedChecks: Set(stored.waivers.filter { $0.isInForce(at: instant) }.map(\.check)))
+      openIncidents: Set(stored.incidents.values.filter { $0.isOpen(at: instant) }.map(\.concern)),
+      waivedChecks: Set(stored.waivers.values.filter { $0.isInForce(at: instant) }.map(\.check)))
     let assessment = methodology.assess(evidence, at: instant)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
@@ -78,7 +79,7 @@ struct Scorer: Sendable {
     var entries: [Evidence.Entry] = []
     entries.reserveCapacity(stored.cells.count)
     var newest = Instant(milliseconds: 0)
-    for cell in stored.cells.values {
+    for cell in stored.cells.values where !cell.isEmpty {
       guard let check = methodology.checkIndex(cell.key.check), let source = registry.source(id: cell.key.source),
         source.status == .active
       else { continue }

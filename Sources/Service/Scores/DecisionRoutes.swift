@@ -1,0 +1,179 @@
+import HTTPServer
+import JSON
+
+/// `/v1/providers/{p}/waivers` and `/v1/providers/{p}/incidents`.
+struct DecisionRoutes {
+  let parts: RiskService.Parts
+
+  /// How long a waiver may last: long enough to mend something, too short to be forgotten.
+  private static let waiverMillisecondsMax: Int64 = 90 * 86_400_000
+
+  var endpoints: [Endpoint] {
+    let waivers = "/v1/providers/{p}/waivers"
+    let incidents = "/v1/providers/{p}/incidents"
+    return [
+      Endpoint(
+        method: .post, pattern: waivers, requirement: .scopes([.admin]), contentTypes: ["application/json"],
+        handler: .async(waive)),
+      Endpoint(
+        method: .get, pattern: waivers, requirement: .scopes([.scoresRead]), parameters: ["limit", "cursor"],
+        handler: .async(listWaivers)),
+      Endpoint(
+        method: .delete, pattern: waivers + "/{id}", requirement: .scopes([.admin]), handler: .async(revoke)),
+      Endpoint(
+        method: .post, pattern: incidents, requirement: .scopes([.admin]), contentTypes: ["application/json"],
+        handler: .async(open)),
+      Endpoint(
+        method: .get, pattern: incidents, requirement: .scopes([.scoresRead]), parameters: ["limit", "cursor"],
+        handler: .async(listIncidents)),
+      Endpoint(
+        method: .post, pattern: incidents + "/{id}/close", requirement: .scopes([.admin]), handler: .async(close)),
+    ]
+  }
+
+  // MARK: - Waivers
+
+  @Sendable private func waive(_ call: Call) async throws -> Response {
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    let now = parts.clock.now()
+    let (value, readerFaults) = try call.json()
+    var fields = JSONFields(value, faults: readerFaults)
+    let check = fields.required("check") { field in
+      let check = try field.string()
+      guard parts.catalogue.methodology.checkIndex(check) != nil else {
+        throw field.fault("no such check; GET /v1/checks lists them")
+      }
+      return check
+    }
+    let reason = fields.required("reason", VoidRoutes.reason)
+    let expiresAt = fields.required("expires_at") { try Self.expiry($0, now: now) }
+    try fields.finish()
+    let record = WaiverRecord(
+      waiver: ScoreBoard.Waiver(
+        id: parts.identifiers.next(at: now), check: check!, recordedAt: now, expiresAt: expiresAt!, revokedAt: nil),
+      reason: reason!, recordedBy: call.caller.auditName, revokedBy: nil)
+    try await parts.decisions.insert(record, of: provider.id)
+    parts.board.apply(waivers: [record.waiver], of: provider.id)
+    var json = JSONWriter()
+    record.write(to: &json, now: now)
+    return .document(json.bytes, status: 201)
+  }
+
+  private static func expiry(_ field: JSONField, now: Instant) throws -> Instant {
+    guard let instant = Instant(rfc3339: try field.string()) else {
+      throw field.fault("must be a time as RFC 3339 writes it, such as 2026-11-23T08:00:00.000Z")
+    }
+    guard instant > now else { throw field.fault("is not in the future") }
+    guard instant <= now + waiverMillisecondsMax else { throw field.fault("is more than 90 days ahead") }
+    return instant
+  }
+
+  @Sendable private func listWaivers(_ call: Call) async throws -> Response {
+    let limit = try call.parameters.limit()
+    let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    let now = parts.clock.now()
+    let found = try await parts.decisions.waivers(of: [provider.id])[provider.id] ?? []
+    return .page(
+      Array(found.filter { $0.waiver.id.description > after }.prefix(limit + 1)), limit: limit, call
+    ) {
+      $1.write(to: &$0, now: now)
+    } cursor: {
+      Cursor(text: $0.waiver.id.description)
+    }
+  }
+
+  @Sendable private func revoke(_ call: Call) async throws -> Response {
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    guard let id = Identifier(parsing: call.path("id").lowercased()),
+      let record = try await parts.decisions.revokeWaiver(
+        id, of: provider.id, by: call.caller.auditName, at: parts.clock.now())
+    else { throw Problem(.notFound, "\(provider.slug) has no waiver with the id \"\(call.path("id"))\".") }
+    parts.board.apply(waivers: [record.waiver], of: provider.id)
+    return .noContent()
+  }
+
+  // MARK: - Incidents
+
+  @Sendable private func open(_ call: Call) async throws -> Response {
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    let (value, readerFaults) = try call.json()
+    var fields = JSONFields(value, faults: readerFaults)
+    let concern = fields.required("concern") { field in
+      let concern = try field.string()
+      let known = parts.catalogue.methodology.concerns.map(\.id)
+      guard known.contains(concern) else {
+        throw field.fault("must be one of \(known.joined(separator: ", "))")
+      }
+      return concern
+    }
+    let summary = fields.required("summary", VoidRoutes.reason)
+    try fields.finish()
+    let now = parts.clock.now()
+    let record = IncidentRecord(
+      incident: ScoreBoard.Incident(
+        id: parts.identifiers.next(at: now), concern: concern!, recordedAt: now, closedAt: nil),
+      summary: summary!, recordedBy: call.caller.auditName, closedBy: nil)
+    try await parts.decisions.insert(record, of: provider.id)
+    parts.board.apply(incidents: [record.incident], of: provider.id)
+    var json = JSONWriter()
+    record.write(to: &json)
+    return .document(json.bytes, status: 201)
+  }
+
+  @Sendable private func listIncidents(_ call: Call) async throws -> Response {
+    let limit = try call.parameters.limit()
+    let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    let found = try await parts.decisions.incidents(of: [provider.id])[provider.id] ?? []
+    return .page(
+      Array(found.filter { $0.incident.id.description > after }.prefix(limit + 1)), limit: limit, call
+    ) {
+      $1.write(to: &$0)
+    } cursor: {
+      Cursor(text: $0.incident.id.description)
+    }
+  }
+
+  @Sendable private func close(_ call: Call) async throws -> Response {
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    guard let id = Identifier(parsing: call.path("id").lowercased()),
+      let record = try await parts.decisions.closeIncident(
+        id, of: provider.id, by: call.caller.auditName, at: parts.clock.now())
+    else { throw Problem(.notFound, "\(provider.slug) has no incident with the id \"\(call.path("id"))\".") }
+    parts.board.apply(incidents: [record.incident], of: provider.id)
+    var json = JSONWriter()
+    record.write(to: &json)
+    return .document(json.bytes)
+  }
+}
+
+extension WaiverRecord {
+  fileprivate func write(to json: inout JSONWriter, now: Instant) {
+    json.object { json in
+      json.member("id", waiver.id.description)
+      json.member("check", waiver.check)
+      json.member("reason", reason)
+      json.member("recorded_at", waiver.recordedAt.rfc3339)
+      json.member("recorded_by", recordedBy)
+      json.member("expires_at", waiver.expiresAt.rfc3339)
+      json.member("revoked_at", waiver.revokedAt?.rfc3339)
+      json.member("revoked_by", revokedBy)
+      json.member("in_force", waiver.isInForce(at: now))
+    }
+  }
+}
+
+extension IncidentRecord {
+  fileprivate func write(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", incident.id.description)
+      json.member("concern", incident.concern)
+      json.member("summary", summary)
+      json.member("recorded_at", incident.recordedAt.rfc3339)
+      json.member("recorded_by", recordedBy)
+      json.member("closed_at", incident.closedAt?.rfc3339)
+      json.member("closed_by", closedBy)
+    }
+  }
+}
