@@ -14,8 +14,7 @@ struct ScoreEncoding {
   private var methodology: Methodology { catalogue.methodology }
 
   func write(to json: inout JSONWriter) {
-    // Silence is not safety: without enough evidence there is no score, unless a critical failure is confirmed.
-    let isShown = assessment.isSufficient || assessment.concerns.contains { $0.critical == .confirmed }
+    let isShown = assessment.isShown
     json.object { json in
       json.object("provider") { json in
         json.member("id", provider.id.description)
@@ -101,4 +100,9 @@ struct ScoreEncoding {
       json.member("last_observed_at", check.lastObservedAt?.rfc3339)
     }
   }
+}
+
+extension Assessment {
+  /// Silence is not safety: without enough evidence there is no score, unless a critical failure is confirmed.
+  var isShown: Bool { isSufficient || concerns.contains { $0.critical == .confirmed } }
 }
