@@ -27,6 +27,66 @@ struct PastScores: Sendable {
     ).write(to: &json)
     return json.bytes
   }
+
+  /// The score at each of the instants, which ascend. Results are read and folded once, whatever the number of points.
+  func history(of provider: Provider, at instants: [Instant]) async throws -> [UInt8] {
+    let past = try await store.evidence(of: provider.id, from: Viewpoint(asOf: instants.last!, knownAt: nil))
+    var fold = EvidenceFold(catalogue.methodology)
+    var results = past.results[...]
+    var json = JSONWriter(reservingBytes: 256 * instants.count)
+    json.object { json in
+      json.array("items", instants) { json, instant in
+        while let next = results.first, next.countedAt <= instant {
+          fold.add(next)
+          results.removeFirst()
+        }
+        let assessment = catalogue.methodology.assess(past.evidence(fold, at: instant), at: instant)
+        json.object { json in
+          json.member("at", instant.rfc3339)
+          json.member("score", assessment.isShown ? assessment.score : nil)
+          json.member("provisional_score", assessment.score)
+          json.member("grade", assessment.isShown ? assessment.grade : nil)
+          json.member("verdict", assessment.verdict.rawValue)
+          json.member("low", assessment.low)
+          json.member("high", assessment.high)
+        }
+      }
+    }
+    return json.bytes
+  }
+
+  /// Everything that the score is computed from, in the form of the methodology's worked cases, so that anyone can
+  /// compute it again.
+  func inputs(of provider: Provider, from viewpoint: Viewpoint) async throws -> [UInt8] {
+    let past = try await store.evidence(of: provider.id, from: viewpoint)
+    let methodology = catalogue.methodology
+    var json = JSONWriter(reservingBytes: 1_024 + 200 * past.results.count)
+    json.object { json in
+      json.member("methodology", methodology.id)
+      json.member("methodology_hash", catalogue.methodologyHash)
+      json.member("at", viewpoint.asOf.rfc3339)
+      json.object("sources") { json in
+        for source in past.sources.sorted(by: { $0.slug < $1.slug }) {
+          json.name(source.slug)
+          json.value(source.trust)
+        }
+      }
+      json.array("incidents", past.openIncidents(at: viewpoint.asOf).sorted()) { $0.value($1) }
+      json.array("waivers", past.waivedChecks(at: viewpoint.asOf).sorted()) { $0.value($1) }
+      json.array("results", past.results) { json, result in
+        json.object { json in
+          json.member("source", past.sources[result.source].slug)
+          json.member("check", methodology.checks[result.check].id)
+          json.member("target", result.target.address)
+          if let model = result.target.model { json.member("model", model) }
+          json.member("outcome", result.outcome.rawValue)
+          json.member("observed_at", result.countedAt.rfc3339)
+          json.member("confidence", result.confidence)
+        }
+      }
+    }
+    return json.bytes
+  }
 }
 
 extension PastEvidence {

@@ -14,7 +14,13 @@ struct ScoreRoutes {
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score", requirement: .scopes([.scoresRead]),
         parameters: ["detail"] + Viewpoint.parameters,
-        handler: .directWithout(Viewpoint.parameters, live, otherwise: past))
+        handler: .directWithout(Viewpoint.parameters, live, otherwise: past)),
+      Endpoint(
+        method: .get, pattern: "/v1/providers/{p}/score/history", requirement: .scopes([.scoresRead]),
+        parameters: ["from", "to", "points"], handler: .async(history)),
+      Endpoint(
+        method: .get, pattern: "/v1/providers/{p}/score/inputs", requirement: .scopes([.scoresRead]),
+        parameters: Viewpoint.parameters, handler: .async(inputs)),
     ]
   }
 
@@ -46,5 +52,43 @@ struct ScoreRoutes {
     let evidenceAsOf = min(now, viewpoint.knownAt ?? now)
     return .document(
       body, headers: [("Cache-Control", "private, max-age=0"), ("Evidence-As-Of", evidenceAsOf.rfc3339)])
+  }
+
+  // MARK: - History and inputs
+
+  private static let pointsRange = 2...500
+  private static let pointsDefault = 31
+  private static let spanMillisecondsDefault: Int64 = 30 * 86_400_000
+
+  @Sendable private func history(_ call: Call) async throws -> Response {
+    let instants = try Self.instants(call.parameters, now: parts.clock.now())
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    let scores = PastScores(parts)
+    let body = try await service.apart { try await scores.history(of: provider, at: instants) }
+    return .document(body, headers: [("Cache-Control", "private, max-age=0")])
+  }
+
+  /// Evenly spaced, both ends included.
+  private static func instants(_ parameters: Parameters, now: Instant) throws -> [Instant] {
+    var reader = InstantParameters(parameters: parameters, now: now)
+    let to = reader.instant("to") ?? now
+    let from = reader.instant("from") ?? to + -spanMillisecondsDefault
+    let points = parameters["points"].map { Int($0) } ?? pointsDefault
+    if points.map(pointsRange.contains) != true {
+      reader.fault("points", "must be an integer from \(pointsRange.lowerBound) to \(pointsRange.upperBound)")
+    }
+    if reader.faults.isEmpty, from >= to { reader.fault("from", "must be before `to`") }
+    try reader.finish()
+    let span = to.milliseconds - from.milliseconds
+    let steps = Int64(points! - 1)
+    return (0...steps).map { from + span * $0 / steps }
+  }
+
+  @Sendable private func inputs(_ call: Call) async throws -> Response {
+    let viewpoint = try Viewpoint(call.parameters, now: parts.clock.now())
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    let scores = PastScores(parts)
+    let body = try await service.apart { try await scores.inputs(of: provider, from: viewpoint) }
+    return .document(body, headers: [("Cache-Control", "private, max-age=0")])
   }
 }
