@@ -46,6 +46,8 @@ struct Scorer: Sendable {
     {
       return document
     }
+    // Read after the generation: the caller's copy may be older, and would be remembered as current.
+    let provider = registry.provider(id: provider.id) ?? provider
     let stored = board.evidence(of: provider.id)
     let (entries, sources, newest) = counted(stored)
     let instant = max(minute, newest)
