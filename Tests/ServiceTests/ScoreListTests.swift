@@ -116,6 +116,19 @@ import Testing
     }
   }
 
+  @Test func aCopyOfAnOldProviderIsNotRememberedAsCurrent() async throws {
+    try await withRegisteredRelay { instance in
+      let parts = instance.service.parts
+      let old = try #require(parts.registry.provider("acme"))
+      var new = old
+      new.details.name = "Renamed"
+      new.version += 1
+      parts.registry.apply(new)
+      _ = parts.scorer.document(of: old, isFull: false)
+      #expect(try await instance.client.get("/v1/providers/acme/score").json["provider"]["name"].string == "Renamed")
+    }
+  }
+
   @Test func everyFaultIsNamed() async throws {
     try await withRegisteredRelay { instance in
       let page = try await instance.client.get("/v1/scores?sort=name&limit=1")

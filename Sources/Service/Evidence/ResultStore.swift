@@ -194,67 +194,6 @@ struct ResultStore: Sendable {
       where methodology = \(methodology.id) and (\(providers == nil) or provider_id = any(\(providers ?? [])))
       """, StoredCell.decode)
   }
-
-  /// All that `decode` reads of a row of `result r`; the evidence's body and `voidColumns` follow.
-  static let resultColumns = """
-    r.provider_id, r.id, r.source_id, r.check_id, r.outcome, r.target, r.model, r.observed_at, r.received_at,
-    r.confidence, r.external_id, r.run_id, r.vantage_country, r.vantage_asn, r.scanner_name, r.scanner_version, r.note
-    """
-
-  /// What `decode` reads of the row of `void v`, which is joined to the left.
-  static let voidColumns = "v.recorded_at, v.recorded_by, v.reason"
-
-  /// One page of a provider's results with their evidence, newest received first.
-  func results(_ filter: ResultFilter, countMax: Int) async throws -> [StoredResult] {
-    let methodology = methodology
-    return try await database.query(filter.query(countMax: countMax)) { row in try Self.decode(&row, methodology) }
-  }
-
-  /// One result with its evidence.
-  func result(_ id: Identifier) async throws -> StoredResult? {
-    let (methodology, id) = (methodology, id)
-    return try await database.query(
-      """
-      select \(unsafeRaw: Self.resultColumns), e.body, \(unsafeRaw: Self.voidColumns)
-      from result r left join result_evidence e on e.provider_id = r.provider_id and e.id = r.id
-        left join void v on v.provider_id = r.provider_id and v.result_id = r.id
-      where r.id = \(id)
-      """
-    ) { row in try Self.decode(&row, methodology) }.first
-  }
-
-  private static func decode(_ row: inout Row, _ methodology: Methodology) throws -> StoredResult {
-    let provider = try row.next(Identifier.self)
-    let id = try row.next(Identifier.self)
-    let source = try row.next(Identifier.self)
-    let checkID = try row.next(String.self)
-    let outcome = RiskModel.Outcome(rawValue: try row.next(String.self))!
-    let address = try row.next(String.self)
-    let model = try row.next(String.self)
-    let observedAt = Instant(try row.next(Timestamp.self))
-    let receivedAt = Instant(try row.next(Timestamp.self))
-    let confidence = try row.next(Double.self)
-    let externalID = try row.next(String?.self)
-    let runID = try row.next(String?.self)
-    let country = try row.next(String?.self)
-    let asn = try row.next(Int?.self)
-    let scannerName = try row.next(String?.self)
-    let scannerVersion = try row.next(String?.self)
-    let note = try row.next(String?.self)
-    let evidence = try row.next([UInt8]?.self).map { try JSONReader.read($0).value }
-    let voided = try row.next(Timestamp?.self).map {
-      Voiding(at: Instant($0), by: try row.next(String.self), reason: try row.next(String.self))
-    }
-    let result = ProbeResult(
-      provider: provider, source: source, check: methodology.checkIndex(checkID) ?? 0, checkID: checkID,
-      outcome: outcome, observedAt: observedAt,
-      target: Target(address: address, model: model.isEmpty ? nil : model), confidence: confidence,
-      externalID: externalID, runID: runID,
-      vantage: country == nil && asn == nil ? nil : ProbeResult.Vantage(country: country, asn: asn),
-      scanner: scannerName.map { ProbeResult.Scanner(name: $0, version: scannerVersion) }, note: note,
-      evidence: evidence)
-    return StoredResult(id: id, receivedAt: receivedAt, result: result, voided: voided)
-  }
 }
 
 /// What a result adds to its cell; all nil when its outcome moves nothing, half-lives nil for a check of kind `state`.

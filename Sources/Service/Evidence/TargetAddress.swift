@@ -28,11 +28,11 @@ public struct TargetAddress: Sendable, Hashable {
   ) throws(InvalidTarget) -> (scheme: String?, host: Host, port: Int?, rest: Substring) {
     if input.utf8.count > bytesMax { throw .tooLong }
     let (scheme, rest) = try splitScheme(input)
-    let end = rest.firstIndex { "/?#\\".contains($0) } ?? rest.endIndex
+    let end = rest.utf8.firstIndex { "/?#\\".utf8.contains($0) } ?? rest.endIndex
     let authority = rest[..<end]
     if scheme == nil, end != rest.endIndex { throw .notATarget }
     // A password in a target would be stored and shown for good.
-    if authority.contains("@") { throw .credentials }
+    if authority.utf8.contains(UInt8(ascii: "@")) { throw .credentials }
     let (host, port) = try splitPort(authority)
     return (scheme, host, port, rest[end...])
   }

@@ -21,6 +21,10 @@ public struct Host: Sendable, Hashable, CustomStringConvertible {
   /// - Throws: `InvalidHost`, which says what is wrong.
   public init(_ input: some StringProtocol) throws(InvalidHost) {
     var text = String(input)
+    if Self.isCanonicalName(text) {
+      (self.text, isAddress) = (text, false)
+      return
+    }
     if text.isEmpty { throw .empty }
     if text.utf8.count > 1024 { throw .tooLong }
     if text.hasPrefix("["), text.hasSuffix("]") {

@@ -100,8 +100,3 @@ struct ScoreEncoding {
     }
   }
 }
-
-extension Assessment {
-  /// Silence is not safety: without enough evidence there is no score, unless a critical failure is confirmed.
-  var isShown: Bool { isSufficient || concerns.contains { $0.critical == .confirmed } }
-}

@@ -64,7 +64,7 @@ struct ScoreRoutes {
     let instants = try Self.instants(call.parameters, now: parts.clock.now())
     let provider = try parts.registry.existingProvider(call.path("p"))
     let scores = PastScores(parts)
-    let body = try await service.apart { try await scores.history(of: provider, at: instants) }
+    let body = try await service.computing { try await scores.history(of: provider, at: instants) }
     return .document(body, headers: [("Cache-Control", "private, max-age=0")])
   }
 
@@ -88,7 +88,7 @@ struct ScoreRoutes {
     let viewpoint = try Viewpoint(call.parameters, now: parts.clock.now())
     let provider = try parts.registry.existingProvider(call.path("p"))
     let scores = PastScores(parts)
-    let body = try await service.apart { try await scores.inputs(of: provider, from: viewpoint) }
+    let body = try await service.computing { try await scores.inputs(of: provider, from: viewpoint) }
     return .document(body, headers: [("Cache-Control", "private, max-age=0")])
   }
 }

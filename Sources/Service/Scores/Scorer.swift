@@ -38,8 +38,6 @@ struct Scorer: Sendable {
   /// decision, so that every instance gives the same bytes and neither result nor decision waits for the next minute.
   func document(of provider: Provider, isFull: Bool) -> ScoreDocument {
     let generation = registry.generation
-    // Read after the generation: what is remembered under a generation is never older than it.
-    let provider = registry.provider(id: provider.id) ?? provider
     let minute = clock.now().startOfMinute
     let key = ScoreBoard.DocumentKey(provider: provider.id, isFull: isFull)
     if let document = board.document(key),
@@ -47,6 +45,8 @@ struct Scorer: Sendable {
     {
       return document
     }
+    // Read after the generation: the caller's copy may be older, and would be remembered as current.
+    let provider = registry.provider(id: provider.id) ?? provider
     let stored = board.evidence(of: provider.id)
     let (entries, sources, newestResult) = counted(stored)
     let newest = max(newestResult, stored.lastDecidedAt ?? newestResult)
