@@ -77,21 +77,6 @@ struct Call: Sendable {
 
   func path(_ name: String) -> String { request.pathParameters[name] }
 
-  /// Holds `If-Match` (RFC 9110, section 13.1.1), if it was sent, against the thing's current entity tag.
-  /// - Throws: the 412 when it names another.
-  func requireMatch(_ entityTag: @autoclosure () -> String) throws {
-    let fields = request.headers.all("If-Match")
-    if fields.isEmpty || fields.contains("*") { return }
-    let current = entityTag()
-    // Our tags hold neither commas nor spaces; what does is none of ours.
-    let isNamed = fields.contains { field in
-      field.split(whereSeparator: { ", \t".contains($0) }).contains { String($0) == current }
-    }
-    guard isNamed else {
-      throw Problem(.preconditionFailed, "The current state is \(current).")
-    }
-  }
-
   /// The body as strict JSON. Faults that the reader found are part of what is thrown.
   func json() throws -> (value: JSONValue, faults: [JSONFault]) { try JSONReader.read(request.body) }
 }

@@ -17,9 +17,6 @@ extension Problem.Kind {
   static let conflict = Problem.Kind(
     code: "conflict", status: 409, title: "It conflicts with what is stored",
     explanation: "Something of that name or identity exists with other content. `detail` names the holder.")
-  static let preconditionFailed = Problem.Kind(
-    code: "precondition-failed", status: 412, title: "It has changed meanwhile",
-    explanation: "`If-Match` names another state than the current one. Read it again and decide anew.")
   static let invalidRequest = Problem.Kind(
     code: "invalid-request", status: 422, title: "The request is readable but wrong",
     explanation:
@@ -30,9 +27,7 @@ extension Problem.Kind {
 
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =
-    Problem.Kind.all + [
-      malformedJSON, unauthorized, forbidden, conflict, preconditionFailed, invalidRequest, databaseUnavailable,
-    ]
+    Problem.Kind.all + [malformedJSON, unauthorized, forbidden, conflict, invalidRequest, databaseUnavailable]
 }
 
 extension Problem {

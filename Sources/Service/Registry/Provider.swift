@@ -4,16 +4,6 @@ import JSON
 public struct Provider: Sendable, Equatable {
   public enum Status: String, Sendable, CaseIterable {
     case pending, active, suspended, retired
-
-    /// Whether the lifecycle has this step: pending -> active <-> suspended, any -> retired, retired -> active.
-    func mayBecome(_ next: Status) -> Bool {
-      switch (self, next) {
-      case _ where self == next: true
-      case (.pending, .active), (.active, .suspended), (.suspended, .active), (.retired, .active): true
-      case (_, .retired): true
-      default: false
-      }
-    }
   }
 
   public struct Endpoint: Sendable, Equatable {

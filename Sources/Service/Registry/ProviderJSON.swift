@@ -82,35 +82,24 @@ extension Provider {
   func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("id", id.description)
-      writeRegistration(to: &json)
+      json.member("slug", slug.text)
+      json.member("name", details.name)
+      json.member("status", status.rawValue)
+      json.array("hosts", details.hosts) { $0.value($1.text) }
+      json.array("endpoints", details.endpoints) { $1.write(to: &$0) }
+      json.name("legal_entity")
+      if let entity = details.legalEntity { entity.write(to: &json) } else { json.null() }
+      json.array("declared_regions", details.declaredRegions) { $0.value($1) }
+      json.array("claimed_models", details.claimedModels) { $0.value($1) }
+      json.member("software", details.software)
+      json.member("contact", details.contact)
+      json.member("public_badge", details.publicBadge)
+      json.array("tags", details.tags) { $0.value($1) }
+      json.member("notes", details.notes)
       json.member("version", version)
       json.member("created_at", createdAt.rfc3339)
       json.member("updated_at", updatedAt.rfc3339)
     }
-  }
-
-  /// The members that an admin may set: those of a registration, and the status.
-  func writeRegistration(to json: inout JSONWriter) {
-    json.member("slug", slug.text)
-    json.member("name", details.name)
-    json.member("status", status.rawValue)
-    json.array("hosts", details.hosts) { $0.value($1.text) }
-    json.array("endpoints", details.endpoints) { $1.write(to: &$0) }
-    json.name("legal_entity")
-    if let entity = details.legalEntity { entity.write(to: &json) } else { json.null() }
-    json.array("declared_regions", details.declaredRegions) { $0.value($1) }
-    json.array("claimed_models", details.claimedModels) { $0.value($1) }
-    json.member("software", details.software)
-    json.member("contact", details.contact)
-    json.member("public_badge", details.publicBadge)
-    json.array("tags", details.tags) { $0.value($1) }
-    json.member("notes", details.notes)
-  }
-
-  var encoded: [UInt8] {
-    var json = JSONWriter()
-    write(to: &json)
-    return json.bytes
   }
 }
 
@@ -145,11 +134,5 @@ extension Source {
       json.member("created_at", createdAt.rfc3339)
       json.member("updated_at", updatedAt.rfc3339)
     }
-  }
-
-  var encoded: [UInt8] {
-    var json = JSONWriter()
-    write(to: &json)
-    return json.bytes
   }
 }

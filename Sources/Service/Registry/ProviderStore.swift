@@ -30,101 +30,45 @@ struct ProviderStore: Sendable {
     }
   }
 
-  /// Stores a changed provider when its version is still the one before.
-  /// - Returns: the version of the change; nil when someone else changed it meanwhile, and nothing is stored then.
-  /// - Throws: `Taken` as `insert` does.
-  func update(_ provider: Provider) async throws -> Int? {
-    do {
-      return try await database.withTransaction { connection in
-        let holders = try await holders(of: provider.details, but: provider.id, in: connection)
-        if !holders.isEmpty { throw Taken(holders: holders) }
-        guard try await update(provider, on: connection) else { return nil }
-        return try await changes.append(providers: [provider.id], at: provider.updatedAt, to: connection)
-      }
-    } catch PostgresError.server(let error) where error.code == "23505" {
-      let holders = try await database.withConnection {
-        try await self.holders(of: provider.details, but: provider.id, in: $0)
-      }
-      throw Taken(holders: holders)
-    }
-  }
-
-  private func update(_ provider: Provider, on connection: Connection) async throws -> Bool {
-    let details = provider.details
-    let updated = try await connection.execute(
-      """
-      update provider set slug = \(details.slug.text), name = \(details.name), status = \(provider.status.rawValue),
-        endpoints = \(Self.endpoints(of: details)), legal_entity = \(Self.legalEntity(of: details)),
-        declared_regions = \(details.declaredRegions), claimed_models = \(details.claimedModels),
-        software = \(details.software), contact = \(details.contact), public_badge = \(details.publicBadge),
-        tags = \(details.tags), notes = \(details.notes), version = \(provider.version),
-        updated_at = \(provider.updatedAt.timestamp)
-      where id = \(provider.id) and version = \(provider.version - 1)
-      """)
-    guard updated == 1 else { return false }
-    try await connection.execute("delete from provider_host where provider_id = \(provider.id)")
-    try await insertHosts(of: provider, on: connection)
-    return true
-  }
-
-  /// - Parameter but: the provider itself, which may keep what it has.
-  private func holders(
-    of details: Provider.Details, but own: Identifier? = nil, in connection: Connection
-  ) async throws -> [Taken.Holder] {
+  private func holders(of details: Provider.Details, in connection: Connection) async throws -> [Taken.Holder] {
     let slug = details.slug.text
     let hosts = details.hosts.map(\.text)
     // A slug equal to another's host, or the reverse, would make one path mean two providers.
     return try await connection.query(
       """
-      select what, holder from (
-        select 'slug ' || slug as what, slug as holder, id from provider where slug = \(slug)
-        union all select 'slug ' || h.host, p.slug, p.id from provider_host h join provider p on p.id = h.provider_id
-          where h.host = \(slug)
-        union all select 'host ' || h.host, p.slug, p.id from provider_host h join provider p on p.id = h.provider_id
-          where h.host = any(\(hosts))
-        union all select 'host ' || slug, slug, id from provider where slug = any(\(hosts))
-      ) as taken
-      where id is distinct from \(own)
+      select 'slug ' || slug, slug from provider where slug = \(slug)
+      union all select 'slug ' || h.host, p.slug from provider_host h join provider p on p.id = h.provider_id
+        where h.host = \(slug)
+      union all select 'host ' || h.host, p.slug from provider_host h join provider p on p.id = h.provider_id
+        where h.host = any(\(hosts))
+      union all select 'host ' || slug, slug from provider where slug = any(\(hosts))
       """
     ) { row in Taken.Holder(what: try row.next(String.self), holder: try row.next(String.self)) }
   }
 
   private func insert(_ provider: Provider, on connection: Connection) async throws {
     let details = provider.details
+    var endpoints = JSONWriter()
+    endpoints.array(details.endpoints) { $1.write(to: &$0) }
+    let legalEntity = details.legalEntity.map { entity in
+      var json = JSONWriter()
+      entity.write(to: &json)
+      return JSONB(json.bytes)
+    }
     try await connection.execute(
       """
       insert into provider (id, slug, name, status, endpoints, legal_entity, declared_regions, claimed_models,
         software, contact, public_badge, tags, notes, version, created_at, updated_at)
       values (\(provider.id), \(details.slug.text), \(details.name), \(provider.status.rawValue),
-        \(Self.endpoints(of: details)), \(Self.legalEntity(of: details)), \(details.declaredRegions),
-        \(details.claimedModels),
+        \(JSONB(endpoints.bytes)), \(legalEntity), \(details.declaredRegions), \(details.claimedModels),
         \(details.software), \(details.contact), \(details.publicBadge), \(details.tags), \(details.notes),
         \(provider.version), \(provider.createdAt.timestamp), \(provider.updatedAt.timestamp))
       """)
-    try await insertHosts(of: provider, on: connection)
-  }
-
-  private func insertHosts(of provider: Provider, on connection: Connection) async throws {
-    let hosts = provider.details.hosts.map(\.text)
     try await connection.execute(
       """
       insert into provider_host (host, provider_id, position)
-      select host, \(provider.id), ordinality from unnest(\(hosts)) with ordinality as t (host)
+      select host, \(provider.id), ordinality from unnest(\(details.hosts.map(\.text))) with ordinality as t (host)
       """)
-  }
-
-  private static func endpoints(of details: Provider.Details) -> JSONB {
-    var json = JSONWriter()
-    json.array(details.endpoints) { $1.write(to: &$0) }
-    return JSONB(json.bytes)
-  }
-
-  private static func legalEntity(of details: Provider.Details) -> JSONB? {
-    details.legalEntity.map { entity in
-      var json = JSONWriter()
-      entity.write(to: &json)
-      return JSONB(json.bytes)
-    }
   }
 
   private static let columns = """
@@ -142,26 +86,14 @@ struct ProviderStore: Sendable {
       """, Self.decode)
   }
 
-  /// Which providers a list shows.
-  struct Filter: Sendable {
-    let status: Provider.Status?
-    let tag: String?
-    /// Part of a slug, name or host, in any case.
-    let text: String?
-  }
-
   /// A page in the order of slugs.
-  func page(after slug: String?, _ filter: Filter, count: Int) async throws -> [Provider] {
-    let text = filter.text?.lowercased()
+  func page(after slug: String?, status: Provider.Status?, count: Int) async throws -> [Provider] {
     // Retired providers are listed only when asked for.
-    return try await database.query(
+    try await database.query(
       """
       select \(unsafeRaw: Self.columns) from provider p
       where p.slug > \(slug ?? "")
-        and p.status = any(\(filter.status.map { [$0.rawValue] } ?? ["pending", "active", "suspended"]))
-        and (\(filter.tag)::text is null or \(filter.tag) = any(p.tags))
-        and (\(text)::text is null or strpos(p.slug, \(text)) > 0 or strpos(lower(p.name), \(text)) > 0
-          or exists (select from provider_host h where h.provider_id = p.id and strpos(h.host, \(text)) > 0))
+        and p.status = any(\(status.map { [$0.rawValue] } ?? ["pending", "active", "suspended"]))
       order by p.slug limit \(count)
       """, Self.decode)
   }

@@ -51,7 +51,6 @@ struct SourceRoutes {
   /// A merge patch (RFC 7396) of what may change: name, trust, status.
   @Sendable private func change(_ call: Call) async throws -> Response {
     let before = try existing(call.path("s"))
-    try call.requireMatch(entityTag(of: before.encoded))
     let (value, readerFaults) = try call.json()
     var fields = JSONFields(value, faults: readerFaults)
     var source = before
