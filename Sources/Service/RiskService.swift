@@ -112,9 +112,13 @@ public final class RiskService: Sendable {
 
   /// Every route with what it asks of its caller.
   var endpoints: [Endpoint] {
-    OperationsRoutes(service: self).endpoints + CatalogueRoutes(catalogue: parts.catalogue).endpoints
-      + ProviderRoutes(parts: parts).endpoints + SourceRoutes(parts: parts).endpoints
-      + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints
+    // Apart, because the compiler gives up on one long sum.
+    let registry: [[Endpoint]] = [
+      ProviderRoutes(parts: parts).endpoints, ProviderChangeRoutes(parts: parts).endpoints,
+      SourceRoutes(parts: parts).endpoints,
+    ]
+    return OperationsRoutes(service: self).endpoints + CatalogueRoutes(catalogue: parts.catalogue).endpoints
+      + registry.flatMap { $0 } + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints
       + ImportRoutes(service: self).endpoints + ScoreRoutes(parts: parts).endpoints
   }
 

@@ -113,8 +113,9 @@ extension Response {
     _ bytes: [UInt8], status: Int = 200, contentType: String = "application/json",
     headers: [(name: String, value: String)] = []
   ) -> Response {
-    let etag = "\"\(hexadecimal(SHA256.hash(data: bytes).prefix(16)))\""
-    return Response(
-      status: status, headers: [("Content-Type", contentType), ("ETag", etag)] + headers, body: .bytes(bytes))
+    let own = [("Content-Type", contentType), ("ETag", entityTag(of: bytes))]
+    return Response(status: status, headers: own + headers, body: .bytes(bytes))
   }
+
+  static func entityTag(of bytes: [UInt8]) -> String { "\"\(hexadecimal(SHA256.hash(data: bytes).prefix(16)))\"" }
 }
