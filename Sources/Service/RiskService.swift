@@ -115,7 +115,7 @@ public final class RiskService: Sendable {
     // Apart, because the compiler gives up on one long sum.
     let registry: [[Endpoint]] = [
       ProviderRoutes(parts: parts).endpoints, ProviderChangeRoutes(parts: parts).endpoints,
-      SourceRoutes(parts: parts).endpoints,
+      ProviderTransferRoutes(service: self).endpoints, SourceRoutes(parts: parts).endpoints,
     ]
     return OperationsRoutes(service: self).endpoints + CatalogueRoutes(catalogue: parts.catalogue).endpoints
       + registry.flatMap { $0 } + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints

@@ -108,7 +108,7 @@ struct ProviderStore: Sendable {
       """)
   }
 
-  private static let columns = """
+  static let columns = """
     p.id, p.slug, p.name, p.status, p.endpoints, p.legal_entity, p.declared_regions, p.claimed_models, p.software,
     p.contact, p.public_badge, p.tags, p.notes, p.version, p.created_at, p.updated_at,
     (select array_agg(h.host order by h.position) from provider_host h where h.provider_id = p.id)
@@ -149,7 +149,7 @@ struct ProviderStore: Sendable {
       """, Self.decode)
   }
 
-  @Sendable private static func decode(_ row: inout Row) throws -> Provider {
+  @Sendable static func decode(_ row: inout Row) throws -> Provider {
     let id = try row.next(Identifier.self)
     let slug = try Slug(try row.next(String.self))
     let name = try row.next(String.self)
