@@ -116,6 +116,7 @@ public final class RiskService: Sendable {
     let registry: [[Endpoint]] = [
       ProviderRoutes(parts: parts).endpoints, ProviderChangeRoutes(parts: parts).endpoints,
       ProviderTransferRoutes(service: self).endpoints, SourceRoutes(parts: parts).endpoints,
+      ModelRoutes(models: ModelStore(database: parts.database)).endpoints, AdvisoryRoutes(parts: parts).endpoints,
     ]
     return OperationsRoutes(service: self).endpoints + CatalogueRoutes(catalogue: parts.catalogue).endpoints
       + registry.flatMap { $0 } + KeyRoutes(parts: parts).endpoints + ProbeResultRoutes(service: self).endpoints
