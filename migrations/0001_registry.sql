@@ -90,3 +90,39 @@ create table installation (
 insert into installation (id, digest_key)
 select gen_random_uuid(),
        sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8'));
+
+-- AI models that relays sell, so that what one claims to offer can be compared with what is known of it.
+create table model (
+  id           text collate "C" primary key,
+  vendor       text not null,
+  name         text not null,
+  origin       text collate "C" not null check (origin in ('overseas', 'domestic')),
+  tier         text collate "C" not null check (tier in ('flagship', 'small')),
+  coding_index double precision
+);
+insert into model (id, vendor, name, origin, tier) values
+  ('gpt-5.5', 'OpenAI', 'GPT-5.5', 'overseas', 'flagship'),
+  ('gpt-5.4-mini', 'OpenAI', 'GPT-5.4 mini', 'overseas', 'small'),
+  ('claude-opus-4.8', 'Anthropic', 'Claude Opus 4.8', 'overseas', 'flagship'),
+  ('claude-opus-4.7', 'Anthropic', 'Claude Opus 4.7', 'overseas', 'flagship'),
+  ('gemini-3.1-pro', 'Google', 'Gemini 3.1 Pro', 'overseas', 'flagship'),
+  ('qwen3.7-max', 'Alibaba', 'Qwen3.7 Max', 'domestic', 'flagship'),
+  ('deepseek-v4-pro', 'DeepSeek', 'DeepSeek V4 Pro', 'domestic', 'flagship');
+
+-- What authorities and others published about relays; never changed.
+create table advisory (
+  id           uuid primary key,
+  issuer       text not null,
+  title        text not null,
+  published_at timestamptz not null,
+  concerns     text[] not null,
+  summary      text not null,
+  url          text
+);
+-- The day is not part of what is known of the notice; the first of its year stands for it.
+insert into advisory (id, issuer, title, published_at, concerns, summary, url) values
+  ('019b76da-a800-7000-8000-000000000001', 'State ministry', 'Security risks of overseas AI relay services',
+   '2026-01-01T00:00:00Z', '{controls,encryption,backdoor,crossborder,substitution}',
+   'The notice warns that overseas AI relay services may leak data through weak access controls, keep what users send '
+   'unencrypted, and carry backdoors. It also warns that they may send data across borders without authorisation and '
+   'answer with other models than those that are paid for.', null);

@@ -1,5 +1,5 @@
-/// `If-None-Match` (RFC 9110, section 13.1.2).
-enum ConditionalRequest {
+/// `If-None-Match` and `If-Match` (RFC 9110, sections 13.1.2 and 13.1.1).
+public enum ConditionalRequest {
   /// Whether the client has the representation already. Weak comparison: `W/` does not matter.
   /// - Parameter fields: every `If-None-Match` line, each a list of tags or `*`.
   static func matches(_ fields: [String], entityTag: String) -> Bool {
@@ -7,6 +7,12 @@ enum ConditionalRequest {
     return fields.contains { field in
       field == "*" || tags(in: field).contains { withoutWeakness($0) == opaque }
     }
+  }
+
+  /// Whether `If-Match` names the representation. Strong comparison: a weak tag matches nothing.
+  /// - Parameter fields: every `If-Match` line, each a list of tags or `*`.
+  public static func matchesStrongly(_ fields: [String], entityTag: String) -> Bool {
+    fields.contains { field in field == "*" || tags(in: field).contains { $0 == entityTag } }
   }
 
   /// What a 304 carries of the 200 it stands for (section 15.4.5): all but what describes the body it does not have.

@@ -117,14 +117,18 @@ public final class RiskService: Sendable {
 
   /// Every route with what it asks of its caller.
   var endpoints: [Endpoint] {
-    OperationsRoutes(service: self).endpoints + CatalogueRoutes(catalogue: parts.catalogue).endpoints
-      + ProviderRoutes(parts: parts).endpoints + SourceRoutes(parts: parts).endpoints
-      + KeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints
-      + ProbeResultRoutes(service: self).endpoints
-      + ImportRoutes(service: self).endpoints + ScoreRoutes(service: self).endpoints
-      + VoidRoutes(parts: parts).endpoints + DecisionRoutes(parts: parts).endpoints
-      + LookupRoutes(service: self).endpoints + ScoreListRoutes(service: self).endpoints
-      + ResultListRoutes(parts: parts).endpoints
+    let routes: [[Endpoint]] = [
+      OperationsRoutes(service: self).endpoints, CatalogueRoutes(catalogue: parts.catalogue).endpoints,
+      ProviderRoutes(parts: parts).endpoints, ProviderChangeRoutes(parts: parts).endpoints,
+      ProviderTransferRoutes(service: self).endpoints, SourceRoutes(parts: parts).endpoints,
+      ModelRoutes(models: ModelStore(database: parts.database)).endpoints, AdvisoryRoutes(parts: parts).endpoints,
+      KeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints,
+      ProbeResultRoutes(service: self).endpoints, ImportRoutes(service: self).endpoints,
+      ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,
+      ScoreRoutes(service: self).endpoints, DecisionRoutes(parts: parts).endpoints,
+      LookupRoutes(service: self).endpoints, ScoreListRoutes(service: self).endpoints,
+    ]
+    return routes.flatMap { $0 }
   }
 
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.

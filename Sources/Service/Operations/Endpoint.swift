@@ -121,9 +121,8 @@ extension Response {
     _ bytes: [UInt8], status: Int = 200, contentType: String = "application/json",
     headers: [(name: String, value: String)] = []
   ) -> Response {
-    Response(
-      status: status, headers: [("Content-Type", contentType), ("ETag", entityTag(of: bytes))] + headers,
-      body: .bytes(bytes))
+    let own = [("Content-Type", contentType), ("ETag", entityTag(of: bytes))]
+    return Response(status: status, headers: own + headers, body: .bytes(bytes))
   }
 }
 

@@ -27,7 +27,9 @@ extension Problem.Kind {
 
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =
-    Problem.Kind.all + [malformedJSON, unauthorized, forbidden, conflict, invalidRequest, databaseUnavailable]
+    Problem.Kind.all + [
+      malformedJSON, unauthorized, forbidden, conflict, preconditionFailed, invalidRequest, databaseUnavailable,
+    ]
 }
 
 extension Problem {

@@ -79,23 +79,32 @@ extension Provider.LegalEntity {
 }
 
 extension Provider {
+  /// What a registration says, with the status: what a merge patch changes and an export holds.
+  func writeRegistration(to json: inout JSONWriter) {
+    json.object { writeRegistrationMembers(to: &$0) }
+  }
+
+  private func writeRegistrationMembers(to json: inout JSONWriter) {
+    json.member("slug", slug.text)
+    json.member("name", details.name)
+    json.member("status", status.rawValue)
+    json.array("hosts", details.hosts) { $0.value($1.text) }
+    json.array("endpoints", details.endpoints) { $1.write(to: &$0) }
+    json.name("legal_entity")
+    if let entity = details.legalEntity { entity.write(to: &json) } else { json.null() }
+    json.array("declared_regions", details.declaredRegions) { $0.value($1) }
+    json.array("claimed_models", details.claimedModels) { $0.value($1) }
+    json.member("software", details.software)
+    json.member("contact", details.contact)
+    json.member("public_badge", details.publicBadge)
+    json.array("tags", details.tags) { $0.value($1) }
+    json.member("notes", details.notes)
+  }
+
   func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("id", id.description)
-      json.member("slug", slug.text)
-      json.member("name", details.name)
-      json.member("status", status.rawValue)
-      json.array("hosts", details.hosts) { $0.value($1.text) }
-      json.array("endpoints", details.endpoints) { $1.write(to: &$0) }
-      json.name("legal_entity")
-      if let entity = details.legalEntity { entity.write(to: &json) } else { json.null() }
-      json.array("declared_regions", details.declaredRegions) { $0.value($1) }
-      json.array("claimed_models", details.claimedModels) { $0.value($1) }
-      json.member("software", details.software)
-      json.member("contact", details.contact)
-      json.member("public_badge", details.publicBadge)
-      json.array("tags", details.tags) { $0.value($1) }
-      json.member("notes", details.notes)
+      writeRegistrationMembers(to: &json)
       json.member("version", version)
       json.member("created_at", createdAt.rfc3339)
       json.member("updated_at", updatedAt.rfc3339)

@@ -18,60 +18,98 @@ struct ProviderStore: Sendable {
   func insert(_ provider: Provider) async throws -> Int {
     do {
       return try await database.withTransaction { connection in
-        let holders = try await holders(of: provider.details, in: connection)
+        let holders = try await holders(against: provider, in: connection)
         if !holders.isEmpty { throw Taken(holders: holders) }
         try await insert(provider, on: connection)
         return try await changes.append(providers: [provider.id], at: provider.createdAt, to: connection)
       }
     } catch PostgresError.server(let error) where error.code == "23505" {
       // Another registration won between the look and the insert; now it can be named.
-      let holders = try await database.withConnection { try await self.holders(of: provider.details, in: $0) }
+      let holders = try await database.withConnection { try await self.holders(against: provider, in: $0) }
       throw Taken(holders: holders)
     }
   }
 
-  private func holders(of details: Provider.Details, in connection: Connection) async throws -> [Taken.Holder] {
-    let slug = details.slug.text
-    let hosts = details.hosts.map(\.text)
+  /// Stores a changed provider when its version is still the one before.
+  /// - Returns: false when someone else changed it meanwhile; nothing is stored then.
+  /// - Throws: `Taken` with every slug and host that another holds; nothing is stored then.
+  func update(_ provider: Provider, hostsChanged: Bool) async throws -> Bool {
+    do {
+      return try await database.withTransaction { connection in
+        // First, because its lock makes changes of one provider wait for each other.
+        guard try await replace(provider, on: connection) else { return false }
+        let holders = try await holders(against: provider, in: connection)
+        if !holders.isEmpty { throw Taken(holders: holders) }
+        if hostsChanged {
+          try await connection.execute("delete from provider_host where provider_id = \(provider.id)")
+          try await insertHosts(of: provider, on: connection)
+        }
+        try await changes.append(providers: [provider.id], at: provider.updatedAt, to: connection)
+        return true
+      }
+    } catch PostgresError.server(let error) where error.code == "23505" {
+      let holders = try await database.withConnection { try await self.holders(against: provider, in: $0) }
+      throw Taken(holders: holders)
+    }
+  }
+
+  private func replace(_ provider: Provider, on connection: Connection) async throws -> Bool {
+    let details = provider.details
+    let updated = try await connection.execute(
+      """
+      update provider set slug = \(details.slug.text), name = \(details.name), status = \(provider.status.rawValue),
+        endpoints = \(details.storedEndpoints), legal_entity = \(details.storedLegalEntity),
+        declared_regions = \(details.declaredRegions), claimed_models = \(details.claimedModels),
+        software = \(details.software), contact = \(details.contact), public_badge = \(details.publicBadge),
+        tags = \(details.tags), notes = \(details.notes), version = \(provider.version),
+        updated_at = \(provider.updatedAt.timestamp)
+      where id = \(provider.id) and version = \(provider.version - 1)
+      """)
+    return updated == 1
+  }
+
+  /// Who else holds the slug or a host of `provider`.
+  private func holders(against provider: Provider, in connection: Connection) async throws -> [Taken.Holder] {
+    let id = provider.id
+    let slug = provider.slug.text
+    let hosts = provider.details.hosts.map(\.text)
     // A slug equal to another's host, or the reverse, would make one path mean two providers.
     return try await connection.query(
       """
-      select 'slug ' || slug, slug from provider where slug = \(slug)
+      select 'slug ' || slug, slug from provider where slug = \(slug) and id <> \(id)
       union all select 'slug ' || h.host, p.slug from provider_host h join provider p on p.id = h.provider_id
-        where h.host = \(slug)
+        where h.host = \(slug) and p.id <> \(id)
       union all select 'host ' || h.host, p.slug from provider_host h join provider p on p.id = h.provider_id
-        where h.host = any(\(hosts))
-      union all select 'host ' || slug, slug from provider where slug = any(\(hosts))
+        where h.host = any(\(hosts)) and p.id <> \(id)
+      union all select 'host ' || slug, slug from provider where slug = any(\(hosts)) and id <> \(id)
       """
     ) { row in Taken.Holder(what: try row.next(String.self), holder: try row.next(String.self)) }
   }
 
   private func insert(_ provider: Provider, on connection: Connection) async throws {
     let details = provider.details
-    var endpoints = JSONWriter()
-    endpoints.array(details.endpoints) { $1.write(to: &$0) }
-    let legalEntity = details.legalEntity.map { entity in
-      var json = JSONWriter()
-      entity.write(to: &json)
-      return JSONB(json.bytes)
-    }
     try await connection.execute(
       """
       insert into provider (id, slug, name, status, endpoints, legal_entity, declared_regions, claimed_models,
         software, contact, public_badge, tags, notes, version, created_at, updated_at)
       values (\(provider.id), \(details.slug.text), \(details.name), \(provider.status.rawValue),
-        \(JSONB(endpoints.bytes)), \(legalEntity), \(details.declaredRegions), \(details.claimedModels),
+        \(details.storedEndpoints), \(details.storedLegalEntity), \(details.declaredRegions), \(details.claimedModels),
         \(details.software), \(details.contact), \(details.publicBadge), \(details.tags), \(details.notes),
         \(provider.version), \(provider.createdAt.timestamp), \(provider.updatedAt.timestamp))
       """)
+    try await insertHosts(of: provider, on: connection)
+  }
+
+  private func insertHosts(of provider: Provider, on connection: Connection) async throws {
+    let hosts = provider.details.hosts.map(\.text)
     try await connection.execute(
       """
       insert into provider_host (host, provider_id, position)
-      select host, \(provider.id), ordinality from unnest(\(details.hosts.map(\.text))) with ordinality as t (host)
+      select host, \(provider.id), ordinality from unnest(\(hosts)) with ordinality as t (host)
       """)
   }
 
-  private static let columns = """
+  static let columns = """
     p.id, p.slug, p.name, p.status, p.endpoints, p.legal_entity, p.declared_regions, p.claimed_models, p.software,
     p.contact, p.public_badge, p.tags, p.notes, p.version, p.created_at, p.updated_at,
     (select array_agg(h.host order by h.position) from provider_host h where h.provider_id = p.id)
@@ -86,19 +124,33 @@ struct ProviderStore: Sendable {
       """, Self.decode)
   }
 
+  /// What a list is narrowed down to.
+  struct Filter: Sendable {
+    /// Retired providers are listed only when asked for.
+    var statuses: [Provider.Status] = [.pending, .active, .suspended]
+    var tag: String?
+    /// Part of the slug, the name or a host, in any case.
+    var text: String?
+  }
+
   /// A page in the order of slugs.
-  func page(after slug: String?, status: Provider.Status?, count: Int) async throws -> [Provider] {
-    // Retired providers are listed only when asked for.
+  func page(after slug: String?, _ filter: Filter, count: Int) async throws -> [Provider] {
+    // By Unicode's rules, whatever collation the database was made with. Slugs and hosts are lower case already.
     try await database.query(
       """
       select \(unsafeRaw: Self.columns) from provider p
-      where p.slug > \(slug ?? "")
-        and p.status = any(\(status.map { [$0.rawValue] } ?? ["pending", "active", "suspended"]))
+      where p.slug > \(slug ?? "") and p.status = any(\(filter.statuses.map(\.rawValue)))
+        and (\(filter.tag)::text is null or \(filter.tag) = any(p.tags))
+        and (\(filter.text)::text is null
+          or strpos(lower(p.name collate "und-x-icu"), lower(\(filter.text) collate "und-x-icu")) > 0
+          or strpos(p.slug, lower(\(filter.text))) > 0
+          or exists (select 1 from provider_host h
+            where h.provider_id = p.id and strpos(h.host, lower(\(filter.text))) > 0))
       order by p.slug limit \(count)
       """, Self.decode)
   }
 
-  @Sendable private static func decode(_ row: inout Row) throws -> Provider {
+  @Sendable static func decode(_ row: inout Row) throws -> Provider {
     let id = try row.next(Identifier.self)
     let slug = try Slug(try row.next(String.self))
     let name = try row.next(String.self)
@@ -125,5 +177,21 @@ struct ProviderStore: Sendable {
 
   private static func field(_ stored: JSONB) throws -> JSONField {
     JSONField(value: try JSONReader.read(stored.bytes).value, pointer: "")
+  }
+}
+
+extension Provider.Details {
+  fileprivate var storedEndpoints: JSONB {
+    var json = JSONWriter()
+    json.array(endpoints) { $1.write(to: &$0) }
+    return JSONB(json.bytes)
+  }
+
+  fileprivate var storedLegalEntity: JSONB? {
+    legalEntity.map { entity in
+      var json = JSONWriter()
+      entity.write(to: &json)
+      return JSONB(json.bytes)
+    }
   }
 }

@@ -58,8 +58,11 @@ final class Registry: Sendable {
       if let old = state.providers[provider.id] {
         // Two instances' news may arrive in either order; the newer entry stays.
         guard old.version <= provider.version else { return }
-        state.providerBySlug[old.slug.text] = nil
-        for host in old.details.hosts { state.providerByHost[host.text] = nil }
+        // What it gave up may be another's already, whose news came first.
+        if state.providerBySlug[old.slug.text] == old.id { state.providerBySlug[old.slug.text] = nil }
+        for host in old.details.hosts where state.providerByHost[host.text] == old.id {
+          state.providerByHost[host.text] = nil
+        }
       }
       state.providers[provider.id] = provider
       state.providerBySlug[provider.slug.text] = provider.id

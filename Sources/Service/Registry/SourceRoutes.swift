@@ -50,7 +50,10 @@ struct SourceRoutes {
 
   /// A merge patch (RFC 7396) of what may change: name, trust, status.
   @Sendable private func change(_ call: Call) async throws -> Response {
-    let before = try existing(call.path("s"))
+    let id = try existing(call.path("s")).id
+    // As it is stored, which may be newer than what is remembered here. Sources are never deleted.
+    let before = try await parts.sources.all().first { $0.id == id }!
+    try call.requireMatch(before.write)
     let (value, readerFaults) = try call.json()
     var fields = JSONFields(value, faults: readerFaults)
     var source = before
