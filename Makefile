@@ -33,7 +33,9 @@ build: packages ## Builds everything for debugging.
 	swift build --build-tests
 
 .PHONY: test
-test: test-packages lint $(VENV)/installed ## Runs every test, on PostgreSQL clusters of its own.
+test: ## Runs every test, on PostgreSQL clusters of its own.
+	@deploy/debian/install-packages test
+	$(MAKE) --no-print-directory lint $(VENV)/installed
 	swift build --build-tests
 	rm -f $(EXCHANGES)
 	swift test --skip-build --filter '$(PURE)'
@@ -41,7 +43,8 @@ test: test-packages lint $(VENV)/installed ## Runs every test, on PostgreSQL clu
 	$(VENV)/bin/python Tests/Contract/validate.py openapi.yaml $(EXCHANGES)
 
 .PHONY: load
-load: packages ## Puts the release build under load for a minute (needs wrk) and checks what must hold.
+load: ## Puts the release build under load for a minute and checks what must hold.
+	@deploy/debian/install-packages load
 	swift build -c release --product relayrisk
 	Benchmarks/load .build/release/relayrisk
 
@@ -56,10 +59,6 @@ lint: ## Checks the format of the Swift sources.
 .PHONY: packages
 packages:
 	@deploy/debian/install-packages run
-
-.PHONY: test-packages
-test-packages:
-	@deploy/debian/install-packages test
 
 $(VENV)/installed: Tests/Contract/requirements.txt
 	python3 -m venv $(VENV)
