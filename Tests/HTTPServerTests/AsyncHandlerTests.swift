@@ -38,7 +38,7 @@ import Testing
       return .noContent()
     }
     let server = Server(
-      router: try Router([route]), listen: try ListenAddress(parsing: "localhost:0"), on: [loop],
+      router: try Router([route]), listen: try ListenAddress(parsing: "127.0.0.1:0"), on: [loop],
       logger: .init(label: "test") { _ in TestLog() })
     let address = try server.start()
     let status = await offThePool { try? TestClient(address.port).exchange("GET", "/x").status }

@@ -228,7 +228,8 @@ import Testing
     let second = try await TestInstance.start(on: name, adminKey: first.adminKey)
     _ = try await first.client.post("/v1/providers", #"{"slug":"acme","name":"A","hosts":["acme.example"]}"#)
     _ = try await first.client.post("/v1/sources", #"{"slug":"lab","name":"L"}"#)
-    try await eventually { try await second.client.get("/v1/providers/acme").status == 200 }
+    // The source was registered last, so the provider is there with it.
+    try await eventually { try await second.client.get("/v1/sources/lab").status == 200 }
     let check = "substitution.fingerprint-distribution"
     let batches = (0..<20).map { batch in
       (0..<5).map { Posting.result(check: check, ["external_id": "\(batch)-\($0)", "source": "lab"]) }
