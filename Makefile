@@ -11,6 +11,8 @@ VENV := .build/venv
 # Tests that compute and wait for nothing. They run first and by themselves: on two cores they would hold every thread
 # that tasks run on, and tests that talk over sockets would time out meanwhile.
 PURE := RiskModelTests|JSONTests|StyleTests|TestSSL|VocabularyTests
+# Tests of servers and connections, many of which want to see something while it happens: one at a time.
+WRAPPERS := EventLoopTests|HTTPServerTests|PostgresTests
 EXCHANGES := $(CURDIR)/.build/exchanges.ndjson
 
 .PHONY: help
@@ -39,7 +41,8 @@ test: ## Runs every test, on PostgreSQL clusters of its own.
 	swift build --build-tests
 	rm -f $(EXCHANGES)
 	swift test --skip-build --filter '$(PURE)'
-	RELAYRISK_TEST_EXCHANGES=$(EXCHANGES) swift test --skip-build --skip '$(PURE)'
+	swift test --skip-build --no-parallel --filter '$(WRAPPERS)'
+	RELAYRISK_TEST_EXCHANGES=$(EXCHANGES) swift test --skip-build --skip '$(PURE)|$(WRAPPERS)'
 	$(VENV)/bin/python Tests/Contract/validate.py openapi.yaml $(EXCHANGES)
 
 .PHONY: load

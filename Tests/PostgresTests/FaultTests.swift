@@ -87,7 +87,8 @@ import Testing
   @Test func closingLetsRunningStatementsFinish() async throws {
     try await TestServer.withDatabase { database in
       try await database.execute("SELECT 1")
-      async let slow = database.query("SELECT 7 FROM pg_sleep(0.3)") { try $0.next(Int32.self) }
+      // Long enough to be seen running on a busy machine, shorter than closing waits.
+      async let slow = database.query("SELECT 7 FROM pg_sleep(3)") { try $0.next(Int32.self) }
       try await isReached("it runs") { database.statistics.statementsWaiting == 1 }
       await database.close()
       #expect(try await slow == [7])
