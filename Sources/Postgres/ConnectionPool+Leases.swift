@@ -37,7 +37,10 @@ extension ConnectionPool {
         continue
       }
       leases.inUse.append(session)
-      leases.waiters.popFirst()?.continuation.resume(returning: .success(session))
+      let waiter = leases.waiters.popFirst()
+      // Before the waiter goes on, which may look at the gauges from another thread.
+      publish()
+      waiter?.continuation.resume(returning: .success(session))
     }
     while leases.opening < leases.waiters.count && leases.count < configuration.leasedConnectionsMax && !isClosing {
       leases.opening += 1
