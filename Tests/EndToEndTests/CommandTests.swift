@@ -14,6 +14,7 @@ import Testing
       (["keys", "create", "--name", "x", "--scope", "results:write"], "--source"),
       (["serve", "--listen", "nowhere"], "port"),
       (["serve", "--log-format", "xml"], "xml"),
+      (["serve", "--cors-origin", "https://portal.example/"], "https://portal.example/"),
       (["import", "testssl", "/nonexistent", "--provider", "a", "--source", "b"], "/nonexistent"),
       (["migrate", "--database-url", "host=/nonexistent dbname=x"], "PostgreSQL"),
     ] {
