@@ -28,7 +28,8 @@ extension Problem.Kind {
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
-      malformedJSON, unauthorized, forbidden, conflict, preconditionFailed, invalidRequest, databaseUnavailable,
+      malformedJSON, unauthorized, forbidden, conflict, stillRunning, preconditionFailed, invalidRequest,
+      databaseUnavailable,
     ]
 }
 
