@@ -69,7 +69,7 @@ public final class RiskService: Sendable {
   }
 
   /// A body larger than this takes long enough to read that it is read elsewhere: about a millisecond.
-  private static let ownThreadBytesMin = 64 * 1024
+  static let ownThreadBytesMin = 64 * 1024
 
   /// Runs `work` on the body of a request, off the loops that answer requests when the body is large.
   func reading<Value: Sendable>(
@@ -97,7 +97,7 @@ public final class RiskService: Sendable {
     idempotencyOnceLoaded.withLock {
       $0 = Idempotency(
         store: IdempotencyStore(database: parts.database), digestKey: SymmetricKey(data: digestKey),
-        identifiers: parts.identifiers, clock: parts.clock)
+        identifiers: parts.identifiers, clock: parts.clock, reader: reader)
     }
     intakeOnceLoaded.withLock {
       $0 = Intake(

@@ -97,6 +97,20 @@ import Testing
     }
   }
 
+  /// Large enough that its body is read, and hashed, on a loop of its own.
+  @Test func aLargeImportTakesAKey() async throws {
+    try await withInstance { instance in
+      let lines = (0..<2_000).map { Self.provider("p-\($0)") }.joined(separator: "\n")
+      let headers = Self.key("k").merging(["Content-Type": "application/x-ndjson"]) { $1 }
+      let imported = try await instance.client.post("/v1/providers/import", lines, headers: headers)
+      #expect(imported.status == 200 && imported.json["accepted"].integer == 2_000)
+      let again = try await instance.client.post("/v1/providers/import", lines, headers: headers)
+      #expect(again.body == imported.body)
+      let other = try await instance.client.post("/v1/providers/import", lines + "\n", headers: headers)
+      #expect(other.status == 422 && other.json.pointers == ["Idempotency-Key"])
+    }
+  }
+
   @Test func anotherRequestUnderTheSameKeyIsRefused() async throws {
     try await withTwoInstances { first, second in
       #expect(

@@ -1,4 +1,5 @@
 import Crypto
+import EventLoop
 import HTTPServer
 import JSON
 
@@ -24,6 +25,8 @@ struct Idempotency: Sendable {
   let digestKey: SymmetricKey
   let identifiers: IdentifierGenerator
   let clock: Clock
+  /// Where large bodies are hashed: 32 MiB would hold up a loop that answers requests.
+  let reader: EventLoop
 
   static let header = "Idempotency-Key"
 
@@ -40,7 +43,7 @@ struct Idempotency: Sendable {
     let claim = IdempotencyStore.Claim(
       apiKey: caller.keyID, identity: code(path + [key]), token: identifiers.next(at: clock.now()))
     let query = request.target.split(separator: "?", maxSplits: 1).dropFirst().first ?? ""
-    let digest = code([request.method.rawValue, String(query)], request.body)
+    let digest = await digest(of: [request.method.rawValue, String(query)], request.body)
     guard let holder = try await store.take(claim, requestDigest: digest) else {
       return try await perform(request, claim, secret, work)
     }
@@ -98,6 +101,11 @@ struct Idempotency: Sendable {
       throw JSONFault(pointer: header, detail: "must be sent once and be 1 to 255 visible ASCII characters")
     }
     return sent[0]
+  }
+
+  private func digest(of texts: [String], _ body: [UInt8]) async -> [UInt8] {
+    if body.count < RiskService.ownThreadBytesMin { return code(texts, body) }
+    return await withTaskExecutorPreference(reader) { code(texts, body) }
   }
 
   private func code(_ texts: [String], _ body: [UInt8] = []) -> [UInt8] {
