@@ -181,7 +181,7 @@ import Testing
       new.details.name = "Renamed"
       new.version += 1
       parts.registry.apply(new)
-      _ = parts.scorer.document(of: old, isFull: false)
+      _ = parts.scorer.document(of: old, isFull: false, in: .english)
       #expect(try await instance.client.get("/v1/providers/acme/score").json["provider"]["name"].string == "Renamed")
     }
   }

@@ -1,3 +1,4 @@
+import HTTPServer
 import JSON
 import RiskModel
 
@@ -14,7 +15,9 @@ struct PastScores: Sendable {
   }
 
   /// The score document of a provider as seen from `viewpoint`.
-  func document(of provider: Provider, from viewpoint: Viewpoint, isFull: Bool) async throws -> [UInt8] {
+  func document(
+    of provider: Provider, from viewpoint: Viewpoint, isFull: Bool, in language: Language
+  ) async throws -> [UInt8] {
     let past = try await store.evidence(of: provider.id, from: viewpoint)
     var fold = EvidenceFold(catalogue.methodology)
     for result in past.results { fold.add(result) }
@@ -23,7 +26,8 @@ struct PastScores: Sendable {
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
       provider: provider, catalogue: catalogue, assessment: assessment, evaluatedAt: viewpoint.asOf,
-      waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull
+      waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull,
+      language: language
     ).write(to: &json)
     return json.bytes
   }

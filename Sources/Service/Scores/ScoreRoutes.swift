@@ -13,7 +13,7 @@ struct ScoreRoutes {
     [
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score", requirement: .scopes([.scoresRead]),
-        parameters: ["detail"] + Viewpoint.parameters,
+        parameters: ["detail"] + Viewpoint.parameters, isTranslated: true,
         handler: .directWithout(Viewpoint.parameters, live, otherwise: past)),
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score/history", requirement: .scopes([.scoresRead]),
@@ -29,7 +29,7 @@ struct ScoreRoutes {
     let provider = try parts.registry.existingProvider(call.path("p"))
     // Asked before the score is computed, so that it never claims more than the score counts.
     let asOf = parts.board.asOf
-    let document = parts.scorer.document(of: provider, isFull: detail == .full)
+    let document = parts.scorer.document(of: provider, isFull: detail == .full, in: call.language)
     var headers = [
       ("Content-Type", "application/json"), ("ETag", document.etag),
       ("Cache-Control", "private, max-age=\(document.standing.maxAgeSeconds)"),
@@ -47,7 +47,7 @@ struct ScoreRoutes {
     let provider = try parts.registry.existingProvider(call.path("p"))
     let scores = PastScores(parts)
     let body = try await service.computing {
-      try await scores.document(of: provider, from: viewpoint, isFull: detail == .full)
+      try await scores.document(of: provider, from: viewpoint, isFull: detail == .full, in: call.language)
     }
     let evidenceAsOf = min(now, viewpoint.knownAt ?? now)
     return .document(

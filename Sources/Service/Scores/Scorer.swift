@@ -1,3 +1,4 @@
+import HTTPServer
 import JSON
 import RiskModel
 
@@ -40,9 +41,9 @@ struct Scorer: Sendable {
   }
 
   /// The live score.
-  func document(of provider: Provider, isFull: Bool) -> ScoreDocument {
+  func document(of provider: Provider, isFull: Bool, in language: Language) -> ScoreDocument {
     let state = state(of: provider)
-    let key = ScoreMemory.DocumentKey(provider: provider.id, isFull: isFull)
+    let key = ScoreMemory.DocumentKey(provider: provider.id, isFull: isFull, language: language)
     if let document = memory.document(key), document.standing.isCurrent(in: state) { return document }
     let evaluation = evaluation(of: provider, in: state)
     let known = memory.standing(of: provider.id)
@@ -51,7 +52,7 @@ struct Scorer: Sendable {
     ScoreEncoding(
       provider: evaluation.provider, catalogue: catalogue, assessment: evaluation.assessment,
       evaluatedAt: evaluation.instant, waivers: evaluation.evidence.waivedChecks.count,
-      incidents: evaluation.evidence.openIncidents.count, isFull: isFull
+      incidents: evaluation.evidence.openIncidents.count, isFull: isFull, language: language
     ).write(to: &json)
     let document = ScoreDocument(body: json.bytes, etag: entityTag(of: json.bytes), standing: standing)
     memory.remember(document, as: key)
