@@ -8,16 +8,34 @@ import ServiceLifecycle
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Serves the HTTP API until SIGTERM or SIGINT.",
-    discussion: "Requests that were accepted are answered before it ends.")
+    discussion: """
+      Requests that were accepted are answered before it ends. A private cluster is migrated by itself; another \
+      database is waited for until `relayrisk migrate` has run. A socket that systemd hands over (LISTEN_FDS) is \
+      listened on instead of --listen.
+      """)
 
   @Option(help: ArgumentHelp("Where to listen. (default: 127.0.0.1:8080)", valueName: "host:port"))
   var listen: String?
 
   @OptionGroup var common: CommonOptions
 
+  func validate() throws { _ = try address }
+
+  private var address: ListenAddress {
+    get throws {
+      do {
+        return try ListenAddress(parsing: listen ?? environment("RELAYRISK_LISTEN") ?? "127.0.0.1:8080")
+      } catch {
+        throw ValidationError("\(error). Give a host and a port, such as 127.0.0.1:8080 or [::]:8080.")
+      }
+    }
+  }
+
   func run() async throws {
     let logger = try common.logger()
-    let address = try ListenAddress(parsing: listen ?? environment("RELAYRISK_LISTEN") ?? "127.0.0.1:8080")
+    // Before anything is started that would inherit it, too.
+    let inherited = try InheritedSocket.take()
+    let address = try inherited?.address ?? address
     raiseDescriptorLimit()
     try await Backend.with(common, logger: logger) { backend in
       let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
@@ -26,7 +44,7 @@ struct Serve: AsyncParsableCommand {
           services: [
             // Stopped in reverse: first no more requests, then no more news, then the connections.
             .init(service: Following(service: service, backend: backend, logger: logger)),
-            .init(service: Listening(service: service, address: address, logger: logger)),
+            .init(service: Listening(service: service, address: address, inherited: inherited, logger: logger)),
           ],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
       try await group.run()
@@ -110,6 +128,7 @@ private struct Following: Service {
 private struct Listening: Service {
   let service: RiskService
   let address: ListenAddress
+  let inherited: InheritedSocket?
   let logger: Logger
 
   func run() async throws {
@@ -117,14 +136,14 @@ private struct Listening: Service {
       router: try service.router(), listen: address, logger: logger, problem: RiskService.problem,
       observe: service.observe)
     do {
-      let bound = try server.start()
+      let bound = try server.start(on: inherited)
       printError("relayrisk listens on http://\(bound)")
       try? await gracefulShutdown()
       logger.info("stopping: accepted requests are answered first")
       await server.stop()
     } catch {
       await server.stop()
-      throw error
+      throw CommandFailure("\(error); choose another address or port with --listen")
     }
   }
 }

@@ -21,13 +21,19 @@ final class RunningService: @unchecked Sendable {
   func client(key: String?) -> APIClient { APIClient(base: address, key: key) }
 
   /// Starts the program and waits until it says that it is ready to score.
-  func start(arguments: [String] = []) async throws {
+  /// - Parameter inherited: a listening socket that it is handed as systemd does it.
+  func start(arguments: [String] = [], inherited: FileHandle = .nullDevice) async throws {
     process = Process()
     process.executableURL = URL(fileURLWithPath: Program.path)
     process.arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", dataDirectory] + arguments
+    if inherited != .nullDevice {
+      let handOver = #"exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@""#
+      process.arguments = ["-c", handOver, Program.path] + process.arguments!
+      process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    }
     _ = FileManager.default.createFile(atPath: log, contents: nil)
     process.standardError = FileHandle(forWritingAtPath: log)
-    process.standardInput = FileHandle.nullDevice
+    process.standardInput = inherited
     try process.run()
     address = try await waitFor("the address") {
       errors.split(separator: "\n").first { $0.hasPrefix("relayrisk listens on ") }
