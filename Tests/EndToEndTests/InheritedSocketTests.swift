@@ -4,25 +4,8 @@ import TestHarness
 import Testing
 
 @Suite(.serialized) struct InheritedSocketTests {
-  /// A socket that listens on a free port, kept open by the test as systemd keeps it.
-  private func listen() throws -> (handle: FileHandle, port: UInt16) {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let status = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-        bind(descriptor, address, length) == 0 && Glibc.listen(descriptor, 128) == 0
-          && getsockname(descriptor, address, &length) == 0
-      }
-    }
-    try #require(status)
-    return (FileHandle(fileDescriptor: descriptor, closeOnDealloc: true), UInt16(bigEndian: address.sin_port))
-  }
-
   @Test func itIsListenedOnAndARestartRefusesNobody() async throws {
-    let (handle, port) = try listen()
+    let (handle, port) = try listeningSocket()
     let service = RunningService()
     try await service.start(inherited: handle)
     #expect(service.address == "http://127.0.0.1:\(port)")

@@ -74,6 +74,23 @@ final class RunningService: @unchecked Sendable {
   }
 }
 
+/// A socket that listens on a free port, kept open for as long as its handle.
+func listeningSocket() throws -> (handle: FileHandle, port: UInt16) {
+  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+  var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+  let status = withUnsafeMutablePointer(to: &address) { pointer in
+    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+      bind(descriptor, address, length) == 0 && Glibc.listen(descriptor, 128) == 0
+        && getsockname(descriptor, address, &length) == 0
+    }
+  }
+  try #require(status)
+  return (FileHandle(fileDescriptor: descriptor, closeOnDealloc: true), UInt16(bigEndian: address.sin_port))
+}
+
 /// Asks until there is an answer, for at most 60 s.
 func waitFor<Value>(_ what: String, _ ask: () async throws -> Value?) async throws -> Value {
   let deadline = ContinuousClock.now + .seconds(60)
