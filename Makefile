@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 LISTEN ?= 127.0.0.1:8080
+# Anything but nothing loads the example relays first: `make run DEMO=` runs without.
+DEMO ?= yes
 # PostgreSQL refuses to run as root and then runs as another user, who cannot enter everybody's home directory.
 DATA_DIR ?= $(if $(filter 0,$(shell id -u)),/var/lib/relayrisk,.relayrisk)
 VENV := .build/venv
@@ -20,11 +22,12 @@ help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: run
-run: packages ## Builds the service, starts it on a private PostgreSQL, prints its address and a key.
+run: packages ## Builds the service, loads example relays (not with DEMO=), prints its address and a key, serves.
 	swift build -c release --product relayrisk
 	@mkdir -p $(DATA_DIR)
 	@test -s $(DATA_DIR)/admin.key || (umask 077; \
 	  .build/release/relayrisk keys create --name "make run" --scope admin --data-dir $(DATA_DIR) > $(DATA_DIR)/admin.key)
+	@$(if $(DEMO),.build/release/relayrisk demo --data-dir $(DATA_DIR) 2> $(DATA_DIR)/demo.log || cat $(DATA_DIR)/demo.log >&2)
 	@echo "address  http://$(LISTEN)"
 	@echo "key      $$(cat $(DATA_DIR)/admin.key)"
 	@echo "data     $(DATA_DIR)"

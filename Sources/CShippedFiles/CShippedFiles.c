@@ -9,6 +9,9 @@ static const unsigned char catalogue_checks_json[] = {
 static const unsigned char catalogue_rm_1_json[] = {
 #embed "../../catalogue/rm-1.json"
 };
+static const unsigned char demo_relays_json[] = {
+#embed "../../demo/relays.json"
+};
 static const unsigned char migrations_0001_registry_sql[] = {
 #embed "../../migrations/0001_registry.sql"
 };
@@ -28,6 +31,7 @@ static const unsigned char openapi_yaml[] = {
 static const ShippedFile files[] = {
     {"catalogue/checks.json", catalogue_checks_json, sizeof catalogue_checks_json},
     {"catalogue/rm-1.json", catalogue_rm_1_json, sizeof catalogue_rm_1_json},
+    {"demo/relays.json", demo_relays_json, sizeof demo_relays_json},
     {"migrations/0001_registry.sql", migrations_0001_registry_sql, sizeof migrations_0001_registry_sql},
     {"migrations/0002_evidence.sql", migrations_0002_evidence_sql, sizeof migrations_0002_evidence_sql},
     {"migrations/0003_decisions.sql", migrations_0003_decisions_sql, sizeof migrations_0003_decisions_sql},

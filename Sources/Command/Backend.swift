@@ -6,6 +6,8 @@ import Service
 /// The database that a subcommand works on: the one it was given, or the private cluster.
 struct Backend {
   let database: Database
+  /// As libpq takes it.
+  let connectionString: String
   let isPrivate: Bool
   private let cluster: PrivateCluster?
   /// For what would hold up a loop that answers requests.
@@ -18,7 +20,13 @@ struct Backend {
   ) async throws -> Value {
     let backend = try await open(options, logger: logger)
     let result: Result<Value, any Error>
-    do { result = .success(try await body(backend)) } catch { result = .failure(error) }
+    do {
+      result = .success(try await body(backend))
+    } catch PostgresError.unavailable where !backend.isPrivate {
+      result = .failure(CommandFailure.unreachableDatabase)
+    } catch {
+      result = .failure(error)
+    }
     do {
       try await backend.close()
     } catch {
@@ -51,7 +59,14 @@ struct Backend {
       url = given
     } else {
       let own = PrivateCluster(dataDirectory: options.resolvedDataDirectory, logger: logger)
-      url = try await own.start()
+      do {
+        url = try await own.start()
+      } catch let fault as PrivateClusterError {
+        guard case .system = fault else { throw fault }
+        throw CommandFailure(
+          "the data directory \(options.resolvedDataDirectory) cannot be used: \(fault); choose another with --data-dir"
+        )
+      }
       cluster = own
     }
     let loop = EventLoop(name: "postgres")
@@ -59,7 +74,9 @@ struct Backend {
     let reader = EventLoop(name: "reader")
     reader.start()
     let database = Database(DatabaseConfiguration(connectionString: url), loop: loop, logger: logger)
-    return Backend(database: database, isPrivate: cluster != nil, cluster: cluster, reader: reader, loop: loop)
+    return Backend(
+      database: database, connectionString: url, isPrivate: cluster != nil, cluster: cluster, reader: reader,
+      loop: loop)
   }
 
   func pending() async throws -> [Migration] {
@@ -88,4 +105,9 @@ struct Backend {
 struct CommandFailure: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }
+
+  static let unreachableDatabase = CommandFailure(
+    "the database cannot be reached, for the reason logged above: see that its server runs and lets this user in, and "
+      + "that --database-url (or RELAYRISK_DATABASE_URL) is right, such as 'host=db.internal dbname=relayrisk "
+      + "user=relayrisk'")
 }

@@ -37,6 +37,22 @@ struct CommonOptions: ParsableArguments {
 
 extension LogFormat: ExpressibleByArgument {}
 
+/// What a flag says, or its twin in the environment.
+/// - Parameter name: the flag's, without dashes.
+/// - Throws: when neither says anything.
+func required(_ value: String?, _ name: String) throws -> String {
+  let twin = twin(of: name)
+  guard let value = value ?? environment(twin) else {
+    throw ValidationError("Missing expected argument '--\(name) <\(name)>', and \(twin) is not set either.")
+  }
+  return value
+}
+
+/// `data-dir` is `RELAYRISK_DATA_DIR`.
+func twin(of name: String) -> String {
+  "RELAYRISK_" + name.uppercased().split(separator: "-").joined(separator: "_")
+}
+
 /// The variable's value; an empty one counts as absent.
 func environment(_ name: String) -> String? {
   guard let value = getenv(name) else { return nil }

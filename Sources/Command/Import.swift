@@ -16,14 +16,19 @@ struct Import: AsyncParsableCommand {
     var file: String
 
     @Option(help: ArgumentHelp("The provider that was scanned: slug, id or host.", valueName: "slug"))
-    var provider: String
+    var provider: String?
 
     @Option(help: ArgumentHelp("The source that did the scan.", valueName: "slug"))
-    var source: String
+    var source: String?
 
     @OptionGroup var common: CommonOptions
 
+    func validate() throws {
+      _ = (try required(provider, "provider"), try required(source, "source"))
+    }
+
     func run() async throws {
+      let (provider, source) = (try required(provider, "provider"), try required(source, "source"))
       let report = try readFile(file)
       let summary = try await withService(common) { service in
         try await service.importTestSSL(report, provider: provider, source: source)

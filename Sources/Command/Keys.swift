@@ -12,13 +12,13 @@ struct Keys: AsyncParsableCommand {
       abstract: "Creates a key and prints it, and nothing else, on standard output. It is shown this once.")
 
     @Option(help: "A label for people; need not be unique.")
-    var name: String
+    var name: String?
 
     @Option(
       help: ArgumentHelp(
         "What the key may do, repeated: \(Scope.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "scope")
     )
-    var scope: [Scope]
+    var scope: [Scope] = []
 
     @Option(help: ArgumentHelp("The one source that the key posts for.", valueName: "slug"))
     var source: String?
@@ -26,16 +26,36 @@ struct Keys: AsyncParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
-      if scope.isEmpty { throw ValidationError("at least one --scope is needed") }
-      if scope.contains(.resultsWrite), !scope.contains(.admin), source == nil {
+      let (name, scopes) = (try required(name, "name"), try scopes)
+      if scopes.isEmpty {
+        throw ValidationError("Missing expected argument '--scope <scope>', and RELAYRISK_SCOPE is not set either.")
+      }
+      if scopes.contains(.resultsWrite), !scopes.contains(.admin), boundSource == nil {
         throw ValidationError("a key with results:write posts for one source: name it with --source")
       }
       guard 1...200 ~= name.utf8.count else { throw ValidationError("--name must have 1 to 200 bytes") }
     }
 
+    private var boundSource: String? { source ?? environment("RELAYRISK_SOURCE") }
+
+    /// Of the flags, or of a list with commas in the environment.
+    private var scopes: [Scope] {
+      get throws {
+        guard scope.isEmpty, let list = environment("RELAYRISK_SCOPE") else { return scope }
+        return try list.split(separator: ",").map { name in
+          guard let scope = Scope(rawValue: String(name)) else {
+            let known = Scope.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("RELAYRISK_SCOPE names \"\(name)\"; scopes are \(known)")
+          }
+          return scope
+        }
+      }
+    }
+
     func run() async throws {
+      let (name, scopes, source) = (try required(name, "name"), try scopes, boundSource)
       let text = try await withService(common) { service in
-        try await service.createKey(name: name, scopes: scope, source: source)
+        try await service.createKey(name: name, scopes: scopes, source: source)
       }
       print(text)
     }
@@ -71,14 +91,14 @@ struct Keys: AsyncParsableCommand {
 
 extension Scope: ExpressibleByArgument {}
 
-/// Runs `body` with the registry and keys loaded, evidence not.
+/// Runs `body` with the registry and keys loaded, and the evidence where scores are wanted.
 func withService<Value>(
-  _ options: CommonOptions, _ body: (RiskService) async throws -> Value
+  _ options: CommonOptions, loadingEvidence: Bool = false, _ body: (RiskService) async throws -> Value
 ) async throws -> Value {
   let logger = try options.logger()
   return try await Backend.withMigrated(options, logger: logger) { backend in
     let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
-    try await service.load(evidence: false)
+    try await service.load(evidence: loadingEvidence)
     return try await body(service)
   }
 }

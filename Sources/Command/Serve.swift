@@ -8,7 +8,11 @@ import ServiceLifecycle
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Serves the HTTP API until SIGTERM or SIGINT.",
-    discussion: "Requests that were accepted are answered before it ends.")
+    discussion: """
+      Requests that were accepted are answered before it ends. A private cluster is migrated by itself; another \
+      database is waited for until `relayrisk migrate` has run. A socket that systemd hands over (LISTEN_FDS) is \
+      listened on instead of --listen.
+      """)
 
   @Option(help: ArgumentHelp("Where to listen. (default: 127.0.0.1:8080)", valueName: "host:port"))
   var listen: String?
@@ -21,10 +25,39 @@ struct Serve: AsyncParsableCommand {
 
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    _ = try address
+    _ = try crossOrigin
+  }
+
+  private var address: ListenAddress {
+    get throws {
+      do {
+        return try ListenAddress(parsing: listen ?? environment("RELAYRISK_LISTEN") ?? "127.0.0.1:8080")
+      } catch {
+        throw ValidationError("\(error). Give a host and a port, such as 127.0.0.1:8080 or [::]:8080.")
+      }
+    }
+  }
+
+  private var crossOrigin: CrossOriginPolicy? {
+    get throws {
+      let inherited = environment("RELAYRISK_CORS_ORIGIN")?.split(separator: ",") ?? []
+      let origins = corsOrigin.isEmpty ? inherited.map { $0.trimmingPrefix(" ") }.map(String.init) : corsOrigin
+      do {
+        return origins.isEmpty ? nil : try CrossOriginPolicy(origins: origins)
+      } catch {
+        throw ValidationError("\(error). Give scheme and host, such as https://portal.example.")
+      }
+    }
+  }
+
   func run() async throws {
     let logger = try common.logger()
-    let crossOrigin = try crossOriginPolicy()
-    let address = try ListenAddress(parsing: listen ?? environment("RELAYRISK_LISTEN") ?? "127.0.0.1:8080")
+    let crossOrigin = try crossOrigin
+    // Before anything is started that would inherit it, too.
+    let inherited = try InheritedSocket.take()
+    let address = try inherited?.address ?? address
     raiseDescriptorLimit()
     try await Backend.with(common, logger: logger) { backend in
       let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
@@ -33,19 +66,14 @@ struct Serve: AsyncParsableCommand {
           services: [
             // Stopped in reverse: first no more requests, then no more news, then the connections.
             .init(service: Following(service: service, backend: backend, logger: logger)),
-            .init(service: Listening(service: service, address: address, crossOrigin: crossOrigin, logger: logger)),
+            .init(
+              service: Listening(
+                service: service, address: address, inherited: inherited, crossOrigin: crossOrigin, logger: logger)),
           ],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
       try await group.run()
     }
     logger.info("stopped")
-  }
-
-  /// - Throws: when one is no origin, before anything is started.
-  private func crossOriginPolicy() throws -> CrossOriginPolicy? {
-    let inherited = environment("RELAYRISK_CORS_ORIGINS")?.split(separator: ",") ?? []
-    let origins = corsOrigin.isEmpty ? inherited.map { $0.trimmingPrefix(" ") }.map(String.init) : corsOrigin
-    return origins.isEmpty ? nil : try CrossOriginPolicy(origins: origins)
   }
 
   /// The lifecycle package reports its own steps at every level; only its errors are news.
@@ -124,6 +152,7 @@ private struct Following: Service {
 private struct Listening: Service {
   let service: RiskService
   let address: ListenAddress
+  let inherited: InheritedSocket?
   let crossOrigin: CrossOriginPolicy?
   let logger: Logger
 
@@ -132,14 +161,14 @@ private struct Listening: Service {
       router: try service.router(), listen: address, logger: logger, problem: RiskService.problem,
       observe: service.observe, crossOrigin: crossOrigin)
     do {
-      let bound = try server.start()
+      let bound = try server.start(on: inherited)
       printError("relayrisk listens on http://\(bound)")
       try? await gracefulShutdown()
       logger.info("stopping: accepted requests are answered first")
       await server.stop()
     } catch {
       await server.stop()
-      throw error
+      throw CommandFailure("\(error); choose another address or port with --listen")
     }
   }
 }

@@ -36,6 +36,8 @@ final class Daemon: EventSource, @unchecked Sendable {
   /// libmicrohttpd's daemon, between `start` and `stop`.
   private(set) var handle: OpaquePointer?
   private var listenSocket: Int32 = -1
+  /// Whether somebody else has the socket too and goes on with it when this server has stopped.
+  private var isSocketShared = false
   /// By descriptor, for the sweep and for the end: the library does not list them.
   private var connections: [Int32: Connection] = [:]
   private var watch: Watch?
@@ -61,7 +63,7 @@ final class Daemon: EventSource, @unchecked Sendable {
   // MARK: - Life, on the loop
 
   /// - Returns: false when libmicrohttpd has no memory or descriptors left.
-  func start(listeningOn socket: Int32) -> Bool {
+  func start(listeningOn socket: Int32, isShared: Bool) -> Bool {
     var options = DaemonCallbacks.options(for: self)
     options.listen_socket = socket
     // The gate is what limits; at the library's own limit new clients would hang in the backlog instead.
@@ -71,6 +73,7 @@ final class Daemon: EventSource, @unchecked Sendable {
     guard let handle = mhd_start(&options) else { return false }
     self.handle = handle
     listenSocket = socket
+    isSocketShared = isShared
     // What is ready is handled by `turn()`, which follows.
     watch = loop.watch(mhd_epoll_descriptor(handle), for: .readable) { _ in }
     loop.add(self)
@@ -99,15 +102,17 @@ final class Daemon: EventSource, @unchecked Sendable {
   /// The first step of the end: who is connected is still served.
   func stopHandshakes() {
     phase = .closing
-    if handle != nil { ListenSocket.refuseNewHandshakes(listenSocket) }
+    // A shared socket stays whole for whoever has it next.
+    if handle != nil, !isSocketShared { ListenSocket.refuseNewHandshakes(listenSocket) }
   }
 
-  /// Takes no more connections from the listening socket but those that clients consider open already.
+  /// Takes no more connections from the listening socket but those that clients consider open already; on a shared
+  /// socket these wait for whoever has it next.
   func stopAccepting() {
     guard let handle else { return }
     let socket = MHD_quiesce_daemon(handle)
     guard socket >= 0 else { return }
-    while let accepted = ListenSocket.accept(socket) {
+    while !isSocketShared, let accepted = ListenSocket.accept(socket) {
       _ = accepted.withAddress { MHD_add_connection(handle, accepted.descriptor, $0, $1) }
     }
     close(socket)

@@ -82,9 +82,10 @@ public final class Server: Sendable {
 
   /// Starts listening; requests are answered from then on. Called once, not on one of the loops. The threads of own
   /// loops take over the caller's signal mask. After an error `stop()` still has to be called.
+  /// - Parameter inherited: listened on instead of the address; all loops share it.
   /// - Returns: the address with the actual port.
   /// - Throws: `ListenFault`, which names the address and why: in use, no permission.
-  public func start() throws(ListenFault) -> ListenAddress {
+  public func start(on inherited: InheritedSocket? = nil) throws(ListenFault) -> ListenAddress {
     let isFirst = life.withLock { life in
       guard life.phase == .new else { return false }
       life.phase = .running
@@ -92,7 +93,12 @@ public final class Server: Sendable {
     }
     precondition(isFirst, "a server starts once")
     signal(SIGPIPE, SIG_IGN)
-    let (sockets, address) = try ListenSocket.open(listen, count: loops.count)
+    let (sockets, address) =
+      if let inherited {
+        (try inherited.descriptors(count: loops.count), inherited.address)
+      } else {
+        try ListenSocket.open(listen, count: loops.count)
+      }
     if ownsLoops { for loop in loops { loop.start() } }
     let daemons = loops.map { Daemon(loop: $0, configuration: configuration, gate: gate) }
     life.withLock { $0.daemons = daemons }
@@ -100,7 +106,7 @@ public final class Server: Sendable {
     let started = CountdownGate(loops.count)
     for (daemon, socket) in zip(daemons, sockets) {
       daemon.loop.execute {
-        if !daemon.start(listeningOn: socket) {
+        if !daemon.start(listeningOn: socket, isShared: inherited != nil) {
           close(socket)
           failures.add(1, ordering: .relaxed)
         }

@@ -39,7 +39,12 @@ enum SystemCall {
       throw .system(call: "mkdir", path: path, errorNumber: errno)
     }
     try makeDirectories(String(path[..<slash]), mode: 0o755)
-    try makeDirectories(path, mode: mode)
+    // Once more and not again: in some places, such as /proc, nothing can be made in a directory that is there.
+    guard mkdir(path, mode) == 0 else {
+      if errno == EEXIST { return }
+      throw .system(call: "mkdir", path: path, errorNumber: errno)
+    }
+    try check(chmod(path, mode), "chmod", path)
   }
 
   /// The whole of a small file, or its last `bytesMax` bytes; nil when it cannot be read.

@@ -6,20 +6,29 @@ import Testing
   @Test func theHelpTeachesAndMistakesAreExplained() async throws {
     let help = try await Program.run(["--help"])
     #expect(help.status == 0)
-    for word in ["serve", "migrate", "keys", "import", "RELAYRISK_DATA_DIR", "keys create"] {
-      #expect(help.output.contains(word), "\(word)")
-    }
-    for (arguments, sentence) in [
-      (["keys", "create", "--name", "x", "--scope", "everything"], "everything"),
-      (["keys", "create", "--name", "x", "--scope", "results:write"], "--source"),
-      (["serve", "--listen", "nowhere"], "port"),
-      (["serve", "--log-format", "xml"], "xml"),
-      (["serve", "--cors-origin", "https://portal.example/"], "https://portal.example/"),
-      (["import", "testssl", "/nonexistent", "--provider", "a", "--source", "b"], "/nonexistent"),
-      (["migrate", "--database-url", "host=/nonexistent dbname=x"], "PostgreSQL"),
+    for word in [
+      "serve", "migrate", "keys", "import", "demo", "database", "RELAYRISK_DATA_DIR", "keys create",
+      "--generate-completion-script",
+    ] { #expect(help.output.contains(word), "\(word)") }
+    #expect(help.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
+    let own = "/tmp/relayrisk-test-no-such-directory"
+    for (arguments, status, sentence) in [
+      (["keys", "create", "--name", "x", "--scope", "everything"], 64, "everything"),
+      (["keys", "create", "--scope", "admin"], 64, "RELAYRISK_NAME"),
+      (["keys", "create", "--name", "x"], 64, "RELAYRISK_SCOPE"),
+      (["keys", "create", "--name", "x", "--scope", "results:write"], 64, "--source"),
+      (["serve", "--listen", "nowhere"], 64, "such as 127.0.0.1:8080"),
+      (["serve", "--log-format", "xml"], 64, "json or text"),
+      (["serve", "--cors-origin", "https://portal.example/"], 64, "https://portal.example/"),
+      (["import", "testssl", "/nonexistent", "--provider", "a", "--source", "b"], 1, "/nonexistent"),
+      (["import", "testssl", "/nonexistent", "--source", "b"], 64, "RELAYRISK_PROVIDER"),
+      (["migrate", "--database-url", "host=/nonexistent dbname=x"], 1, "--database-url"),
+      (["demo", "--data-dir", "/proc/relayrisk"], 1, "choose another with --data-dir"),
+      (["database", "--database-url", "dbname=x", own], 1, "postgresql-client-15"),
+      (["nonsense"], 64, "Usage: relayrisk"),
     ] {
       let outcome = try await Program.run(arguments)
-      #expect(outcome.status != 0, "\(arguments)")
+      #expect(outcome.status == status, "\(arguments)")
       #expect(outcome.errors.contains(sentence), "\(arguments): \(outcome.errors)")
       #expect(outcome.output.isEmpty, "\(arguments)")
     }
@@ -38,6 +47,54 @@ import Testing
     _ = try await called.post("/v1/sources", #"{"slug":"lab","name":"L"}"#, headers: ["traceparent": trace])
     _ = try await waitFor("the log line") { service.errors.contains("traceparent=\(trace)") ? true : nil }
     #expect(await service.end(SIGTERM) == 0)
+  }
+
+  @Test func bashTakesTheCompletions() async throws {
+    for shell in ["bash", "zsh", "fish"] {
+      let script = try await Program.run(["--generate-completion-script", shell])
+      #expect(script.status == 0)
+      for word in ["serve", "demo", "create", "data-dir"] { #expect(script.output.contains(word), "\(shell) \(word)") }
+      guard shell == "bash" else { continue }
+      let file = TemporaryDirectory.make() + "/completions"
+      try script.output.write(toFile: file, atomically: true, encoding: .utf8)
+      #expect(Shell.run(["/bin/bash", "-n", file]) == 0)
+      ExitCleanup.add((file as NSString).deletingLastPathComponent)
+    }
+  }
+
+  /// Each flag that a subcommand's help names is given by its twin alone.
+  @Test func everyFlagHasATwinInTheEnvironment() async throws {
+    let service = RunningService()
+    let directory = ["RELAYRISK_DATA_DIR": service.dataDirectory]
+    func run(_ arguments: [String], _ twins: [String: String]) async throws -> Program.Outcome {
+      try await Program.run(arguments, environment: directory.merging(twins) { $1 })
+    }
+    let created = try await run(["keys", "create"], ["RELAYRISK_NAME": "n", "RELAYRISK_SCOPE": "admin,scores:read"])
+    #expect(created.output.wholeMatch(of: /rr_[0-9a-f-]{36}_[0-9a-f]{64}\n/) != nil, "\(created.errors)")
+    let loaded = try await run(["demo"], ["RELAYRISK_LOG_FORMAT": "json"])
+    #expect(loaded.errors.hasPrefix("{"))
+    let bound = ["RELAYRISK_NAME": "n", "RELAYRISK_SCOPE": "results:write", "RELAYRISK_SOURCE": "demo-lab"]
+    #expect(try await run(["keys", "create"], bound).status == 0)
+    #expect(try await run(["keys", "list"], [:]).output.contains("results:write  demo-lab  n"))
+    let report = Document.top.appendingPathComponent("Tests/ServiceTests/Fixtures/testssl/3.0.8-good-flat.json").path
+    let twins = ["RELAYRISK_PROVIDER": "harbor", "RELAYRISK_SOURCE": "demo-lab"]
+    #expect(try await run(["import", "testssl", report], twins).output.contains("accepted"))
+    #expect(try await run(["migrate"], ["RELAYRISK_CHECK": "true"]).output.isEmpty)
+    #expect(try await run(["migrate"], ["RELAYRISK_CHECK": "perhaps"]).errors.contains("true or false"))
+    #expect(try await run(["serve"], ["RELAYRISK_LISTEN": "nowhere"]).errors.contains("nowhere"))
+    #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
+    #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
+    #expect(try await run(["keys", "list"], ["RELAYRISK_LOG_FORMAT": "xml"]).errors.contains("json or text"))
+    // The list above is whole.
+    var flags: Set<Substring> = []
+    for command in [["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["import", "testssl"], ["demo"]] {
+      flags.formUnion(try await Program.run(["help"] + command).output.matches(of: /--[a-z-]+/).map(\.output))
+    }
+    let known = [
+      "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
+      "--log-format", "--cors-origin", "--help",
+    ]
+    #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }
 
   @Test func subcommandsWorkWithoutTheServiceAndWhileItRuns() async throws {

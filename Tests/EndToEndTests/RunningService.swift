@@ -21,13 +21,19 @@ final class RunningService: @unchecked Sendable {
   func client(key: String?) -> APIClient { APIClient(base: address, key: key) }
 
   /// Starts the program and waits until it says that it is ready to score.
-  func start(arguments: [String] = []) async throws {
+  /// - Parameter inherited: a listening socket that it is handed as systemd does it.
+  func start(arguments: [String] = [], inherited: FileHandle = .nullDevice) async throws {
     process = Process()
     process.executableURL = URL(fileURLWithPath: Program.path)
     process.arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", dataDirectory] + arguments
+    if inherited != .nullDevice {
+      let handOver = #"exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@""#
+      process.arguments = ["-c", handOver, Program.path] + process.arguments!
+      process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    }
     _ = FileManager.default.createFile(atPath: log, contents: nil)
     process.standardError = FileHandle(forWritingAtPath: log)
-    process.standardInput = FileHandle.nullDevice
+    process.standardInput = inherited
     try process.run()
     address = try await waitFor("the address") {
       errors.split(separator: "\n").first { $0.hasPrefix("relayrisk listens on ") }
@@ -66,6 +72,23 @@ final class RunningService: @unchecked Sendable {
     else { return nil }
     return id
   }
+}
+
+/// A socket that listens on a free port, kept open for as long as its handle.
+func listeningSocket() throws -> (handle: FileHandle, port: UInt16) {
+  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+  var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+  let status = withUnsafeMutablePointer(to: &address) { pointer in
+    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+      bind(descriptor, address, length) == 0 && Glibc.listen(descriptor, 128) == 0
+        && getsockname(descriptor, address, &length) == 0
+    }
+  }
+  try #require(status)
+  return (FileHandle(fileDescriptor: descriptor, closeOnDealloc: true), UInt16(bigEndian: address.sin_port))
 }
 
 /// Asks until there is an answer, for at most 60 s.

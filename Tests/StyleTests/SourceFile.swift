@@ -47,13 +47,13 @@ enum Repository {
   static let sources = files(in: "Sources")
   static let tests = files(in: "Tests")
   static let migrations = files(in: "migrations")
-  static let documents = files(in: "").filter { $0.path.hasSuffix(".md") }
+  static let documents = (files(in: "") + files(in: "docs")).filter { $0.path.hasSuffix(".md") }
 
   static var swift: [SourceFile] { (sources + tests).filter(\.isSwift) }
 
   /// Every path below the folders that people write in, folders included.
   static var paths: [String] {
-    ["Sources", "Tests", "migrations", "catalogue"].flatMap(paths(below:)) + names(in: "")
+    ["Sources", "Tests", "migrations", "catalogue", "demo", "deploy", "docs"].flatMap(paths(below:)) + names(in: "")
   }
 
   static func file(_ path: String) throws -> SourceFile {

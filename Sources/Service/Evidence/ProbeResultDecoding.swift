@@ -26,7 +26,7 @@ struct ProbeResultDecoder: Sendable {
     let externalID = fields.optional("external_id") { try $0.string(bytesMin: 1, bytesMax: 200) }
     let runID = fields.optional("run_id") { try $0.string(bytesMin: 1, bytesMax: 200) }
     let vantage = fields.optional("vantage", Self.vantage)
-    let scanner = fields.optional("scanner", Self.scanner)
+    let scanner = fields.optional("scanner", ProbeResult.Scanner.init)
     let note = fields.optional("note") { try $0.string(bytesMax: 2_000) }
     let evidence = fields.optional("evidence", Self.evidence)
     try fields.finish()
@@ -105,15 +105,6 @@ struct ProbeResultDecoder: Sendable {
     }
   }
 
-  private static func scanner(_ field: JSONField) throws -> ProbeResult.Scanner {
-    try field.object { fields in
-      let name = fields.required("name") { try $0.string(bytesMin: 1, bytesMax: 100) }
-      let version = fields.optional("version") { try $0.string(bytesMin: 1, bytesMax: 100) }
-      try fields.finish()
-      return ProbeResult.Scanner(name: name!, version: version)
-    }
-  }
-
   private static func evidence(_ field: JSONField) throws -> JSONValue {
     guard case .object = field.value else { throw field.fault("must be an object, not \(field.value.typeName)") }
     var json = JSONWriter()
@@ -122,5 +113,16 @@ struct ProbeResultDecoder: Sendable {
       throw field.fault("is \(json.bytes.count) bytes long, at most \(ProbeResult.evidenceBytesMax) are allowed")
     }
     return field.value
+  }
+}
+
+extension ProbeResult.Scanner {
+  init(_ field: JSONField) throws {
+    self = try field.object { fields in
+      let name = fields.required("name") { try $0.string(bytesMin: 1, bytesMax: 100) }
+      let version = fields.optional("version") { try $0.string(bytesMin: 1, bytesMax: 100) }
+      try fields.finish()
+      return ProbeResult.Scanner(name: name!, version: version)
+    }
   }
 }

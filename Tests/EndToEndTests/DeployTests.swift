@@ -1,0 +1,100 @@
+import Foundation
+import TestHarness
+import Testing
+
+/// What lies in deploy/, held against the programs that read it.
+@Suite struct DeployTests {
+  /// Runs a script of bash in the repository's top folder, with `$work` as a directory of its own.
+  /// - Returns: what it printed, on either output.
+  @discardableResult
+  private func succeed(_ script: String) throws -> String {
+    let work = TemporaryDirectory.make()
+    ExitCleanup.add(work)
+    let output = work + "/printed"
+    let status = Shell.run([
+      "/usr/bin/env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "work=\(work)", "program=\(Program.path)",
+      "/bin/bash", "-c", "set -euo pipefail; cd \"$0\"; exec > \"$1\" 2>&1; \(script)", Document.top.path, output,
+    ])
+    let printed = try String(contentsOfFile: output, encoding: .utf8)
+    #expect(status == 0, "\(printed)")
+    return printed
+  }
+
+  @Test func systemdTakesTheUnitsWithoutAWordAndFindsThemHardened() throws {
+    let printed = try succeed(
+      """
+      for unit in relayrisk.service relayrisk.socket; do
+        sed "s|/usr/bin/relayrisk|$program|" deploy/systemd/$unit > $work/$unit
+      done
+      systemd-analyze verify --man=no $work/relayrisk.service $work/relayrisk.socket
+      """)
+    #expect(printed.isEmpty, "\(printed)")
+    // Of 100, where less is better: 20 and below is what systemd calls OK at its best.
+    try succeed("systemd-analyze security --offline=true --threshold=20 --no-pager deploy/systemd/relayrisk.service")
+  }
+
+  @Test func nginxTakesItsSite() throws {
+    try succeed(
+      """
+      openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relayrisk.example \\
+        -keyout $work/key.pem -out $work/certificate.pem 2> /dev/null
+      sed "s|/etc/ssl/relayrisk|$work|" deploy/nginx/relayrisk.conf > $work/site.conf
+      echo "pid $work/pid; error_log stderr; events {}" > $work/nginx.conf
+      echo "http { access_log off; include $work/site.conf; }" >> $work/nginx.conf
+      nginx -t -p $work -c $work/nginx.conf
+      """)
+  }
+
+  @Test func caddyTakesItsFile() throws {
+    try succeed("HOME=$work caddy validate --adapter caddyfile --config deploy/caddy/Caddyfile")
+  }
+
+  @Test func composeTakesItsFile() throws {
+    let printed = try succeed("docker-compose --file deploy/compose/compose.yaml config")
+    #expect(printed.contains("service_completed_successfully"))
+  }
+
+  /// The image has every library that the program is linked with, and the files that its build reads.
+  @Test func theImageHasWhatTheProgramNeeds() throws {
+    let file = try String(
+      contentsOf: Document.top.appendingPathComponent("deploy/container/Containerfile"), encoding: .utf8)
+    let run = try #require(file.components(separatedBy: "FROM docker.io/library/debian:12-slim").last)
+    let packages = try succeed(
+      #"""
+      libraries=$(readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^libswift\|^lib_\|^ld-')
+      for library in $libraries; do
+        path=$(ldconfig -p | awk -v name="$library" '$1 == name { path = $NF } END { print path }')
+        { dpkg-query -S "$path" "$(readlink -f "$path")" 2> /dev/null || true; } | sed -n '1s/:.*//p'
+      done | sort -u
+      """#
+    ).split(separator: "\n")
+    #expect(packages.contains("libmicrohttpd12") && packages.contains("libpq5"))
+    // These two every Debian has.
+    for package in packages where !["libc6", "libgcc-s1"].contains(package) {
+      #expect(run.contains(" \(package) ") || run.contains(" \(package)\n"), "\(package)")
+    }
+    let embedding = try String(
+      contentsOf: Document.top.appendingPathComponent("Sources/CShippedFiles/CShippedFiles.c"), encoding: .utf8)
+    for line in embedding.split(separator: "\n") where line.hasPrefix("#embed") {
+      let path = line.split(separator: "\"")[1].dropFirst("../../".count)
+      #expect(file.contains("COPY \(path.split(separator: "/")[0]) "), "\(path)")
+    }
+  }
+
+  @Test func theContainersScriptsDoTheirPart() async throws {
+    let service = RunningService()
+    try await service.start()
+    let port = service.address.split(separator: ":").last!
+    try succeed("deploy/container/healthcheck \(port)")
+    await service.end(SIGTERM)
+    try succeed("! deploy/container/healthcheck \(port)")
+    let help = try succeed(
+      """
+      export PATH=$(dirname $program):$PATH
+      echo secret > $work/password
+      RELAYRISK_DATABASE_PASSWORD_FILE=$work/password deploy/container/entrypoint --help
+      ! RELAYRISK_DATABASE_PASSWORD_FILE=$work/none deploy/container/entrypoint --version
+      """)
+    #expect(help.contains("relayrisk serve") && help.contains("No such file"))
+  }
+}
