@@ -24,6 +24,7 @@ public final class RiskService: Sendable {
     let registry: Registry
     let board: ScoreBoard
     let scorer: Scorer
+    let scoreIndex: ScoreIndex
     let metrics: Metrics
 
     init(database: Database, catalogue: Catalogue, clock: Clock, logger: Logger) {
@@ -42,6 +43,7 @@ public final class RiskService: Sendable {
       registry = Registry()
       board = ScoreBoard()
       scorer = Scorer(catalogue: catalogue, registry: registry, board: board, clock: clock)
+      scoreIndex = ScoreIndex(scorer: scorer)
       metrics = Metrics()
     }
   }
@@ -89,6 +91,7 @@ public final class RiskService: Sendable {
       try $0.next([UInt8].self)
     }[0]
     try await feed.load(evidence: evidence)
+    if evidence { await parts.scoreIndex.sweep() }
     intakeOnceLoaded.withLock {
       $0 = Intake(
         store: parts.results, changes: parts.changes, board: parts.board, clock: parts.clock,
@@ -97,7 +100,17 @@ public final class RiskService: Sendable {
   }
 
   /// Follows what other instances and commands change, until the task is cancelled.
-  public func follow() async { await feed.follow() }
+  public func follow() async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { [feed] in await feed.follow() }
+      group.addTask { [parts] in
+        while !Task.isCancelled {
+          await parts.scoreIndex.sweep()
+          try? await Task.sleep(for: .milliseconds(ChangeFeed.pollMilliseconds))
+        }
+      }
+    }
+  }
 
   /// Makes the partitions that results will need; by the owner of the tables.
   public static func makePartitions(in database: Database, clock: Clock = .system) async throws {

@@ -15,9 +15,6 @@ struct StoredCell: Sendable {
   let cell: EvidenceCell
   let revision: Int
 
-  /// Whether all its results were voided. Such a cell is kept for its revision alone and is no evidence.
-  var isEmpty: Bool { cell.failWeight == 0 && cell.passWeight == 0 }
-
   /// Reads `provider_id, check_id, target, model, source_id, newest, fail_weight, pass_weight, revision`.
   @Sendable static func decode(_ row: inout Row) throws -> StoredCell {
     let provider = try row.next(Identifier.self)

@@ -7,12 +7,6 @@ struct ScoreListRoutes {
 
   private var parts: RiskService.Parts { service.parts }
 
-  private struct Entry {
-    let provider: Provider
-    let document: ScoreDocument
-    let rank: ScoreRank
-  }
-
   var endpoints: [Endpoint] {
     [
       Endpoint(
@@ -32,37 +26,19 @@ struct ScoreListRoutes {
     }
     try query.finish()
     let limit = try call.parameters.limit()
-    // Off the request's loop: right after the minute every score has to be computed.
-    return try await service.computing { [self] in
-      var found = await entries(filter, order, after: after)
-      found.sort { $0.rank < $1.rank }
-      var response = Response.page(found, limit: limit, call) {
-        write($1, to: &$0)
-      } cursor: {
-        $0.rank.cursor(in: order)
-      }
-      let age = found.prefix(limit).map(\.document.maxAgeSecondsInShort).min()
-      response.headers += parts.board.headers(maxAgeSeconds: age ?? ScoreDocument.unknownAgeSecondsMax)
-      return response
+    let found = await parts.scoreIndex.page(filter, order, after: after, count: limit + 1)
+    var response = Response.page(found, limit: limit, call) {
+      write($1, to: &$0)
+    } cursor: {
+      order.rank($0.provider, $0.standing).cursor(in: order)
     }
+    let age = found.prefix(limit).map(\.standing.maxAgeSeconds).min()
+    response.headers += parts.board.headers(maxAgeSeconds: age ?? Standing.unknownAgeSecondsMax)
+    return response
   }
 
-  private func entries(_ filter: ScoreFilter, _ order: ScoreOrder, after: ScoreRank?) async -> [Entry] {
-    var entries: [Entry] = []
-    for (index, provider) in parts.registry.providers.enumerated() where provider.status != .retired {
-      // Whatever else waits for this thread gets its turn.
-      if index % 64 == 63 { await Task.yield() }
-      let document = parts.scorer.document(of: provider, isFull: false)
-      guard filter.matches(document.standing) else { continue }
-      let rank = order.rank(provider, document.standing)
-      if let after, rank <= after { continue }
-      entries.append(Entry(provider: provider, document: document, rank: rank))
-    }
-    return entries
-  }
-
-  private func write(_ entry: Entry, to json: inout JSONWriter) {
-    let standing = entry.document.standing
+  private func write(_ entry: ScoreIndex.Entry, to json: inout JSONWriter) {
+    let standing = entry.standing
     json.object { json in
       json.object("provider") { json in
         json.member("id", entry.provider.id.description)
