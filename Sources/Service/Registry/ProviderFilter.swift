@@ -26,7 +26,7 @@ struct ProviderFilter: Sendable {
     }
     if let tag, !provider.details.tags.contains(tag) { return false }
     if let text, !listed.holds(text) { return false }
-    if let verdict { return scorer.document(of: provider, isFull: false).standing.verdict == verdict }
+    if let verdict { return scorer.standing(of: provider).verdict == verdict }
     return true
   }
 }
