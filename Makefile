@@ -19,7 +19,7 @@ EXCHANGES := $(CURDIR)/.build/exchanges.ndjson
 
 .PHONY: help
 help: ## Shows this list.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: run
 run: packages ## Builds the service, loads example relays (not with DEMO=), prints its address and a key, serves.
@@ -47,12 +47,20 @@ test: ## Runs every test, on PostgreSQL clusters of its own.
 	swift test --skip-build --no-parallel --filter '$(WRAPPERS)'
 	RELAYRISK_TEST_EXCHANGES=$(EXCHANGES) swift test --skip-build --skip '$(PURE)|$(WRAPPERS)'
 	$(VENV)/bin/python Tests/Contract/validate.py openapi.yaml $(EXCHANGES)
+	$(VENV)/bin/python Tests/Contract/journey.py openapi.yaml .build/debug/relayrisk \
+	  Tests/ServiceTests/Fixtures/testssl/real-good-flat.json
 
 .PHONY: load
 load: ## Puts the release build under load for a minute and checks what must hold.
 	@deploy/debian/install-packages load
 	swift build -c release --product relayrisk
 	Benchmarks/load .build/release/relayrisk
+
+.PHONY: bench-listings
+bench-listings: ## Prints the server's time for a page of each list over a million results.
+	@deploy/debian/install-packages load
+	swift build -c release --product relayrisk
+	Benchmarks/listings .build/release/relayrisk
 
 .PHONY: format
 format: ## Formats the Swift sources in place.

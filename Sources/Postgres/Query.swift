@@ -45,6 +45,21 @@ public struct Query: ExpressibleByStringInterpolation, Sendable {
       sql += String(bindings.count)
     }
 
+    /// Another statement or a part of one, with its values: how a statement is put together from conditions.
+    public mutating func appendInterpolation(_ part: Query) {
+      let count = bindings.count
+      // Within the part's text `$` and digits are a parameter's place and nothing else, or it could not run by itself.
+      var rest = part.sql[...]
+      while let dollar = rest.firstIndex(of: "$") {
+        let digits = rest[rest.index(after: dollar)...].prefix { $0.isWholeNumber }
+        sql += rest[...dollar]
+        sql += Int(digits).map { String($0 + count) } ?? String(digits)
+        rest = rest[digits.endIndex...]
+      }
+      sql += rest
+      bindings.append(part.bindings)
+    }
+
     /// Puts `text` into the SQL as it is: never anything that came from outside the program.
     public mutating func appendInterpolation(unsafeRaw text: String) { sql += text }
   }
@@ -67,6 +82,15 @@ public struct Bindings: Sendable {
   var parameters: [Parameter] = []
 
   public var count: Int { parameters.count }
+
+  mutating func append(_ more: Bindings) {
+    let offset = buffer.bytes.count
+    buffer.append(contentsOf: more.buffer.bytes)
+    for var parameter in more.parameters {
+      parameter.offset += offset
+      parameters.append(parameter)
+    }
+  }
 
   mutating func append<Value: PostgresEncodable>(_ value: Value) {
     let offset = buffer.bytes.count

@@ -145,7 +145,7 @@ public final class RiskService: Sendable {
   var endpoints: [Endpoint] {
     let routes: [[Endpoint]] = [
       OperationsRoutes(service: self).endpoints, CatalogueRoutes(catalogue: parts.catalogue).endpoints,
-      ProviderRoutes(parts: parts).endpoints, ProviderChangeRoutes(parts: parts).endpoints,
+      ProviderRoutes(service: self).endpoints, ProviderChangeRoutes(parts: parts).endpoints,
       ProviderTransferRoutes(service: self).endpoints, SourceRoutes(parts: parts).endpoints,
       ModelRoutes(models: ModelStore(database: parts.database)).endpoints, AdvisoryRoutes(parts: parts).endpoints,
       KeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints,

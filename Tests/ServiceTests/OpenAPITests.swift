@@ -107,6 +107,35 @@ import Yams
     }
   }
 
+  @Test func everyBodyHasAnExample() {
+    for (endpoint, operation) in described {
+      let responses = map(operation["responses"]).map { ("the response \($0)", $1) }
+      for (name, body) in [("the request", operation["requestBody"] ?? [:])] + responses {
+        for (type, content) in map(resolve(map(body))["content"]) {
+          let examples = map(content)["example"] ?? map(content)["examples"]
+          #expect(examples != nil, "\(endpoint.title): \(name) as \(type): add an example to openapi.yaml")
+        }
+      }
+    }
+  }
+
+  @Test func refusalsOfARouteAreDescribed() {
+    for (endpoint, operation) in described {
+      var refusals = ["422", "default"]
+      switch endpoint.requirement {
+      case .open: break
+      case .anyKey, .scopes, .loopbackOr: refusals += ["401", "403"]
+      }
+      if endpoint.pattern.contains("{") { refusals.append("404") }
+      if !endpoint.contentTypes.isEmpty { refusals += ["413", "415"] }
+      // Lines are answered one by one.
+      if endpoint.contentTypes.contains("application/json") { refusals.append("400") }
+      if !endpoint.isAlwaysReady { refusals.append("503") }
+      let missing = Set(refusals).subtracting(map(operation["responses"]).keys)
+      #expect(missing.sorted() == [], "\(endpoint.title): add these responses to openapi.yaml")
+    }
+  }
+
   @Test func problemTypesAreThoseServed() {
     let described = Set(map(map(map(document["components"])["schemas"])["ProblemType"])["enum"] as? [String] ?? [])
     let served = Set(Problem.Kind.served.map { "/problems/" + $0.code })

@@ -3,7 +3,6 @@ import HTTPServer
 import TestHarness
 import Testing
 
-@testable import Postgres
 @testable import Service
 
 @Suite(.serialized) struct ResultListTests {
@@ -19,12 +18,8 @@ import Testing
     let provider = try #require(instance.service.parts.registry.provider("acme"))
     let filter = try ResultFilter(
       Parameters(parameters.map { QueryItem(name: $0.name, value: $0.value ?? "") }, known: parameters.map(\.name)),
-      of: provider, ownSource: nil, parts: instance.service.parts)
-    var explaining = Query.StringInterpolation(literalCapacity: 0, interpolationCount: 0)
-    let statement = filter.query(countMax: 51)
-    explaining.sql = "explain " + statement.sql
-    explaining.bindings = statement.bindings
-    return try await instance.database.query(Query(stringInterpolation: explaining)) { try $0.next(String.self) }
+      of: provider.id, ownSource: nil, parts: instance.service.parts)
+    return try await instance.database.query("explain \(filter.query)") { try $0.next(String.self) }
       .joined(separator: "\n")
   }
 

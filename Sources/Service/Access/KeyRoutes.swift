@@ -49,10 +49,12 @@ struct KeyRoutes {
   }
 
   @Sendable private func list(_ call: Call) async throws -> Response {
-    let limit = try call.parameters.limit()
-    let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
-    let found = try await parts.keys.all().filter { $0.id.description > after }
-    return .page(Array(found.prefix(limit + 1)), limit: limit, call) {
+    var query = QueryFields(call.parameters)
+    let limit = query.limit()
+    let after = query.cursor { Identifier(parsing: $0) }
+    try query.finish()
+    let found = try await parts.keys.page(after: after, count: limit + 1)
+    return .page(found, limit: limit, call) {
       write($1, to: &$0, secret: nil)
     } cursor: {
       Cursor(text: $0.id.description)

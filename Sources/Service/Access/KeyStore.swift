@@ -7,18 +7,29 @@ struct KeyStore: Sendable {
 
   /// Every key, revoked ones too: a revoked key is refused, not looked up again.
   func all() async throws -> [APIKey] {
-    try await database.query(
-      """
-      select id, name, scopes, source_id, secret_hash, created_at, revoked_at from api_key order by id
-      """
-    ) { row in
-      APIKey(
-        id: try row.next(Identifier.self), name: try row.next(String.self),
-        scopes: try row.next([String].self).compactMap(Scope.init(rawValue:)),
-        sourceID: try row.next(Identifier?.self), secretHash: try row.next([UInt8].self),
-        createdAt: Instant(try row.next(Timestamp.self)),
-        revokedAt: try row.next(Timestamp?.self).map(Instant.init))
-    }
+    try await database.query("select \(unsafeRaw: Self.columns) from api_key order by id", Self.decode)
+  }
+
+  /// A page in the order of ids, revoked ones too.
+  func page(after id: Identifier?, count: Int) async throws -> [APIKey] {
+    try await database.query(Self.pageQuery(after: id, count: count), Self.decode)
+  }
+
+  static func pageQuery(after id: Identifier?, count: Int) -> Query {
+    """
+    select \(unsafeRaw: columns) from api_key where id > \(id ?? .least) order by id limit \(count)
+    """
+  }
+
+  private static let columns = "id, name, scopes, source_id, secret_hash, created_at, revoked_at"
+
+  @Sendable private static func decode(_ row: inout Row) throws -> APIKey {
+    APIKey(
+      id: try row.next(Identifier.self), name: try row.next(String.self),
+      scopes: try row.next([String].self).compactMap(Scope.init(rawValue:)),
+      sourceID: try row.next(Identifier?.self), secretHash: try row.next([UInt8].self),
+      createdAt: Instant(try row.next(Timestamp.self)),
+      revokedAt: try row.next(Timestamp?.self).map(Instant.init))
   }
 
   func insert(_ key: APIKey) async throws {

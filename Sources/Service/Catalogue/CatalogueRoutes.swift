@@ -10,16 +10,20 @@ struct CatalogueRoutes {
     let methodology = catalogue.methodology
     return [
       .get("/v1/concerns", .anyKey, parameters: ["limit", "cursor"], isTranslated: true) { call in
-        try page(methodology.concerns, call, id: \.id) { catalogue.write(concern: $1, in: call.language, to: &$0) }
+        try page(methodology.concerns, call, QueryFields(call.parameters), id: \.id) {
+          catalogue.write(concern: $1, in: call.language, to: &$0)
+        }
       },
       .get("/v1/checks", .anyKey, parameters: ["concern", "limit", "cursor"], isTranslated: true) { call in
-        let concern = call.parameters["concern"]
-        if let concern, !methodology.concerns.contains(where: { $0.id == concern }) {
-          let known = methodology.concerns.map(\.id).joined(separator: ", ")
-          throw JSONFault(pointer: "?concern", detail: "must be one of \(known)")
+        var query = QueryFields(call.parameters)
+        let concern = query.optional("concern") { field in
+          let known = methodology.concerns.map(\.id)
+          let concern = try field.string()
+          guard known.contains(concern) else { throw field.fault("must be one of \(known.joined(separator: ", "))") }
+          return concern
         }
         let checks = methodology.checks.filter { concern == nil || $0.concernID == concern }
-        return try page(checks, call, id: \.id) { catalogue.write(check: $1, in: call.language, to: &$0) }
+        return try page(checks, call, query, id: \.id) { catalogue.write(check: $1, in: call.language, to: &$0) }
       },
       .get("/v1/checks/{id}", .anyKey, isTranslated: true) { call in
         guard let index = methodology.checkIndex(call.path("id")) else {
@@ -30,7 +34,7 @@ struct CatalogueRoutes {
         return .document(json.bytes)
       },
       .get("/v1/methodologies", .anyKey, parameters: ["limit", "cursor"]) { call in
-        try page([methodology], call, id: \.id) { json, methodology in
+        try page([methodology], call, QueryFields(call.parameters), id: \.id) { json, methodology in
           json.object { json in
             json.member("id", methodology.id)
             json.member("hash", catalogue.methodologyHash)
@@ -56,16 +60,14 @@ struct CatalogueRoutes {
 
   /// A page of a list that is in memory and never changes; in the catalogue's own order.
   private func page<Item>(
-    _ items: [Item], _ call: Call, id: (Item) -> String, _ write: (inout JSONWriter, Item) -> Void
+    _ items: [Item], _ call: Call, _ query: QueryFields, id: (Item) -> String,
+    _ write: (inout JSONWriter, Item) -> Void
   ) throws -> Response {
-    let limit = try call.parameters.limit()
-    var rest = items[...]
-    if let cursor = try call.parameters["cursor"].map({ try Cursor(parsing: $0).text }) {
-      guard let last = items.firstIndex(where: { id($0) == cursor }) else {
-        throw JSONFault(pointer: "?cursor", detail: "is not a cursor that this list gave out")
-      }
-      rest = items[(last + 1)...]
-    }
+    var query = query
+    let limit = query.limit()
+    let last = query.cursor { text in items.firstIndex { id($0) == text } }
+    try query.finish()
+    let rest = items.dropFirst(last.map { $0 + 1 } ?? 0)
     return .page(Array(rest.prefix(limit + 1)), limit: limit, call, write) { Cursor(text: id($0)) }
   }
 }

@@ -41,8 +41,10 @@ struct ProbeResultRoutes {
 
   private func read(_ call: Call, _ decoder: ProbeResultDecoder) throws -> Posted {
     let (value, readerFaults) = try call.json()
+    let isAtomic = try call.parameters.field("atomic").map(Self.flag) ?? false
     guard case .object(let object) = value, object["results"] != nil else {
-      if call.parameters["atomic"] != nil {
+      // The default may be sent: generated clients do.
+      if isAtomic {
         throw JSONFault(pointer: "?atomic", detail: "is only for many results: {\"results\": [...]}")
       }
       guard call.request.body.count <= Self.oneBytesMax else {
@@ -60,7 +62,6 @@ struct ProbeResultRoutes {
       }
       return results
     }
-    let isAtomic = try call.parameters.field("atomic").map(Self.flag) ?? false
     try fields.finish()
     let lines = results!.enumerated().map { index, value in
       BatchLine { () throws(JSONFaults) in

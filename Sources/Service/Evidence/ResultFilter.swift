@@ -21,11 +21,12 @@ struct ResultFilter: Sendable {
   let voided: Bool?
   /// The last id of the page before.
   let before: Identifier?
+  let limit: Int
 
   /// - Throws: every fault of the query.
-  init(_ parameters: Parameters, of provider: Provider, ownSource: Identifier?, parts: RiskService.Parts) throws {
+  init(_ parameters: Parameters, of provider: Identifier, ownSource: Identifier?, parts: RiskService.Parts) throws {
     var query = QueryFields(parameters)
-    self.provider = provider.id
+    self.provider = provider
     check = query.optional("check") { field in
       let id = try field.string()
       guard parts.catalogue.methodology.checkIndex(id) != nil else {
@@ -48,11 +49,8 @@ struct ResultFilter: Sendable {
     until = query.optional("until", Self.instant)
     receivedSince = query.optional("received_since", Self.instant)
     voided = query.optional("voided", ProbeResultRoutes.flag)
-    before = query.optional("cursor") { field in
-      guard let id = Identifier(parsing: try Cursor(parsing: try field.string()).text) else { throw Cursor.fault }
-      return id
-    }
-    _ = query.optional("limit") { _ in try parameters.limit() }
+    before = query.cursor { Identifier(parsing: $0) }
+    limit = query.limit()
     try query.finish()
   }
 
@@ -69,12 +67,13 @@ struct ResultFilter: Sendable {
   private var idMin: Identifier {
     let observed = since.map { $0 + -ProbeResultDecoder.clockSkewMillisecondsMax }
     let earliest = [observed, receivedSince].compactMap { $0?.milliseconds }.max() ?? 0
-    return Identifier(high: UInt64(max(0, earliest)) << 16, low: 0)
+    return Identifier(leastAt: Instant(milliseconds: earliest))
   }
 
   /// Newest first. One provider's ids are in the primary key, read backwards from the last page's end; the body is
   /// fetched by key for each row that is sent, so that no join can tempt the planner to read bodies in bulk.
-  func query(countMax: Int) -> Query {
+  /// One more than asked for tells whether another page follows.
+  var query: Query {
     let idEnd = before ?? Identifier(high: .max, low: .max)
     return """
       select \(unsafeRaw: ResultStore.resultColumns),
@@ -93,7 +92,7 @@ struct ResultFilter: Sendable {
         and (\(since == nil) or r.observed_at >= \(since?.timestamp))
         and (\(voided == nil) or (v.result_id is not null) = \(voided))
         and (\(until == nil) or r.observed_at < \(until?.timestamp))
-      order by r.id desc limit \(countMax)
+      order by r.id desc limit \(limit + 1)
       """
   }
 }

@@ -22,11 +22,9 @@ struct ResultListRoutes {
     // Nobody's id for a key that may read its own source's results and has none.
     let own = call.caller.sourceID ?? Identifier(high: 0, low: 0)
     let filter = try ResultFilter(
-      call.parameters, of: provider, ownSource: call.caller.has(.evidenceRead) ? nil : own, parts: parts)
-    let limit = try call.parameters.limit()
-    // One more than asked for tells whether another page follows.
-    let found = try await parts.results.results(filter, countMax: limit + 1)
-    return .page(found, limit: limit, call) { json, stored in
+      call.parameters, of: provider.id, ownSource: call.caller.has(.evidenceRead) ? nil : own, parts: parts)
+    let found = try await parts.results.results(filter)
+    return .page(found, limit: filter.limit, call) { json, stored in
       // Sources are never deleted, so a stored result's is there.
       let source = parts.registry.source(id: stored.result.source)?.slug.text ?? stored.result.source.description
       stored.write(to: &json, slugs: (provider.slug.text, source))

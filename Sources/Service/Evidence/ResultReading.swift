@@ -13,22 +13,25 @@ extension ResultStore {
   static let voidColumns = "v.recorded_at, v.recorded_by, v.reason"
 
   /// One page of a provider's results with their evidence, newest received first.
-  func results(_ filter: ResultFilter, countMax: Int) async throws -> [StoredResult] {
+  func results(_ filter: ResultFilter) async throws -> [StoredResult] {
     let methodology = methodology
-    return try await database.query(filter.query(countMax: countMax)) { row in try Self.decode(&row, methodology) }
+    return try await database.query(filter.query) { row in try Self.decode(&row, methodology) }
   }
 
   /// One result with its evidence.
   func result(_ id: Identifier) async throws -> StoredResult? {
-    let (methodology, id) = (methodology, id)
-    return try await database.query(
-      """
-      select \(unsafeRaw: Self.resultColumns), e.body, \(unsafeRaw: Self.voidColumns)
-      from result r left join result_evidence e on e.provider_id = r.provider_id and e.id = r.id
-        left join void v on v.provider_id = r.provider_id and v.result_id = r.id
-      where r.id = \(id)
-      """
-    ) { row in try Self.decode(&row, methodology) }.first
+    let methodology = methodology
+    return try await database.query(Self.query(id)) { row in try Self.decode(&row, methodology) }.first
+  }
+
+  /// Ids begin with the time of receipt, so one partition is read.
+  static func query(_ id: Identifier) -> Query {
+    """
+    select \(unsafeRaw: Self.resultColumns), e.body, \(unsafeRaw: Self.voidColumns)
+    from result r left join result_evidence e on e.provider_id = r.provider_id and e.id = r.id
+      left join void v on v.provider_id = r.provider_id and v.result_id = r.id
+    where r.id = \(id)
+    """
   }
 
   private static func decode(_ row: inout Row, _ methodology: Methodology) throws -> StoredResult {

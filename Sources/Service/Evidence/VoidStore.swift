@@ -29,7 +29,7 @@ struct VoidStore: Sendable {
   }
 
   /// A cell that voided results were folded into.
-  private struct Place: Sendable {
+  struct Place: Sendable {
     let provider: Identifier
     let check, target, model: String
     let source: Identifier
@@ -57,34 +57,38 @@ struct VoidStore: Sendable {
   private func record(
     _ selection: Selection, _ voiding: Voiding, isDryRun: Bool, on connection: Connection
   ) async throws -> [Place] {
-    let (provider, id) = (selection.result?.provider, selection.result?.id)
-    let (from, until) = (selection.receivedFrom?.timestamp, selection.receivedUntil?.timestamp)
-    return try await connection.query(
-      """
-      with selected as materialized (
-        select provider_id, id, check_id, target, model, source_id from result r
-        where (\(id == nil) or provider_id = \(provider) and id = \(id))
-          and (\(selection.source == nil) or source_id = \(selection.source))
-          and (\(selection.runID == nil) or run_id = \(selection.runID))
-          and (\(from == nil) or received_at >= \(from)) and (\(until == nil) or received_at <= \(until))
-          and not exists (select from void v where v.provider_id = r.provider_id and v.result_id = r.id)
-      ),
-      voided as (
-        insert into void (provider_id, result_id, recorded_at, recorded_by, reason)
-        select provider_id, id, \(voiding.at.timestamp), \(voiding.by), \(voiding.reason) from selected
-        where not \(isDryRun) order by provider_id, id
-        on conflict (provider_id, result_id) do nothing
-        returning provider_id, result_id
-      )
-      select provider_id, check_id, target, model, source_id, count(*) from selected
-      where \(isDryRun) or (provider_id, id) in (select provider_id, result_id from voided)
-      group by provider_id, check_id, target, model, source_id
-      """
+    try await connection.query(
+      Self.recording(selection, voiding, isDryRun: isDryRun)
     ) { row in
       Place(
         provider: try row.next(Identifier.self), check: try row.next(String.self), target: try row.next(String.self),
         model: try row.next(String.self), source: try row.next(Identifier.self), count: try row.next(Int.self))
     }
+  }
+
+  /// The results that are selected and not void yet.
+  static func selecting(_ selection: Selection) -> Query {
+    """
+    select r.provider_id, r.id, r.check_id, r.target, r.model, r.source_id from result r
+    where \(selection.condition)
+      and not exists (select from void v where v.provider_id = r.provider_id and v.result_id = r.id)
+    """
+  }
+
+  private static func recording(_ selection: Selection, _ voiding: Voiding, isDryRun: Bool) -> Query {
+    """
+    with selected as materialized (\(selecting(selection))),
+    voided as (
+      insert into void (provider_id, result_id, recorded_at, recorded_by, reason)
+      select provider_id, id, \(voiding.at.timestamp), \(voiding.by), \(voiding.reason) from selected
+      where not \(isDryRun) order by provider_id, id
+      on conflict (provider_id, result_id) do nothing
+      returning provider_id, result_id
+    )
+    select provider_id, check_id, target, model, source_id, count(*) from selected
+    where \(isDryRun) or (provider_id, id) in (select provider_id, result_id from voided)
+    group by provider_id, check_id, target, model, source_id
+    """
   }
 
   /// In the order of the keys, which batches of results follow as well, so that neither waits for the other in turn.
@@ -103,10 +107,13 @@ struct VoidStore: Sendable {
 
   /// A statement of its own, so that it sees what was committed while the locks were awaited.
   private func rebuild(_ places: [Place], on connection: Connection) async throws -> [StoredCell] {
+    try await connection.query(rebuilding(places), StoredCell.decode)
+  }
+
+  func rebuilding(_ places: [Place]) -> Query {
     // A pass of a sample counts as much as the probe is sensitive; a state's pass is kept as it was sent.
     let samples = methodology.checks.filter { $0.kind == .sample }
-    return try await connection.query(
-      """
+    return """
       with place as materialized (select * from unnest(
         \(places.map(\.provider)), \(places.map(\.check)), \(places.map(\.target)),
         \(places.map(\.model)), \(places.map(\.source))) as place (provider_id, check_id, target, model, source_id)),
@@ -149,6 +156,28 @@ struct VoidStore: Sendable {
         and c.target = n.target and c.model = n.model and c.source_id = n.source_id
       returning c.provider_id, c.check_id, c.target, c.model, c.source_id, c.newest, c.fail_weight, c.pass_weight,
         c.revision
-      """, StoredCell.decode)
+      """
+  }
+}
+
+extension VoidStore.Selection {
+  /// What holds for the rows `r` of `result` that are selected; only what is asked for, so that each has its own plan.
+  fileprivate var condition: Query {
+    var condition: Query = "true"
+    if let result { condition = "r.provider_id = \(result.provider) and r.id = \(result.id)" }
+    if let source {
+      // Nothing is received from a source before it is registered, but for the difference of two instances' clocks.
+      let earliest = Instant(milliseconds: Int64(source.high >> 16)) + -ProbeResultDecoder.clockSkewMillisecondsMax
+      condition = "\(condition) and r.source_id = \(source) and r.id >= \(Identifier(leastAt: earliest))"
+    }
+    if let runID { condition = "\(condition) and r.run_id = \(runID)" }
+    if let receivedFrom {
+      // Ids begin with the time of receipt or, when the clock was set back, a later one: old partitions are left out.
+      condition = """
+        \(condition) and r.received_at >= \(receivedFrom.timestamp) and r.id >= \(Identifier(leastAt: receivedFrom))
+        """
+    }
+    if let receivedUntil { condition = "\(condition) and r.received_at <= \(receivedUntil.timestamp)" }
+    return condition
   }
 }

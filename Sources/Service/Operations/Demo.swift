@@ -44,7 +44,7 @@ extension RiskService {
         throw CommandFault(description: "a result of \(provider.slug) was rejected: \(problem.detail)")
       }
       try await record(decisionsOf: relay, on: provider, at: now)
-      scores.append(try ListedScore(provider.slug, parts.scorer.document(of: provider, isFull: false)))
+      scores.append(try ListedScore(provider.slug, parts.scorer.document(of: provider, isFull: false, in: .english)))
     }
     return scores.sorted { ($0.score ?? -1) > ($1.score ?? -1) }
   }

@@ -156,12 +156,15 @@ struct Parameters: Sendable {
     self[name].map { JSONField(value: .string($0), pointer: "?\(name)") }
   }
 
+  static let limitDefault = 50
+
   /// How many entries a page has: `limit`, 1 to 500, 50 by default.
+  func limit() throws -> Int { try field("limit")?.limit() ?? Self.limitDefault }
+}
+
+extension JSONField {
   func limit() throws -> Int {
-    guard let text = self["limit"] else { return 50 }
-    guard let limit = Int(text), 1...500 ~= limit else {
-      throw JSONFault(pointer: "?limit", detail: "must be an integer from 1 to 500")
-    }
+    guard let limit = Int(try string()), 1...500 ~= limit else { throw fault("must be an integer from 1 to 500") }
     return limit
   }
 }

@@ -41,11 +41,14 @@ struct AdvisoryStore: Sendable {
 
   /// A page in the order of ids.
   func page(after id: Identifier?, count: Int) async throws -> [Advisory] {
-    try await database.query(
-      """
-      select id, issuer, title, published_at, concerns, summary, url from advisory
-      where \(id)::uuid is null or id > \(id) order by id limit \(count)
-      """, Self.decode)
+    try await database.query(Self.pageQuery(after: id, count: count), Self.decode)
+  }
+
+  static func pageQuery(after id: Identifier?, count: Int) -> Query {
+    """
+    select id, issuer, title, published_at, concerns, summary, url from advisory
+    where id > \(id ?? .least) order by id limit \(count)
+    """
   }
 
   func advisory(_ id: Identifier) async throws -> Advisory? {
@@ -124,13 +127,10 @@ struct AdvisoryRoutes {
   }
 
   @Sendable private func list(_ call: Call) async throws -> Response {
-    let limit = try call.parameters.limit()
-    let after = try call.parameters["cursor"].map { encoded in
-      guard let id = Identifier(parsing: try Cursor(parsing: encoded).text) else {
-        throw JSONFault(pointer: "?cursor", detail: "is not a cursor that this list gave out")
-      }
-      return id
-    }
+    var query = QueryFields(call.parameters)
+    let limit = query.limit()
+    let after = query.cursor { Identifier(parsing: $0) }
+    try query.finish()
     let found = try await advisories.page(after: after, count: limit + 1)
     return .page(found, limit: limit, call) {
       $1.write(to: &$0)

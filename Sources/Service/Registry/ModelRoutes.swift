@@ -48,10 +48,11 @@ struct ModelStore: Sendable {
 
   /// A page in the order of ids.
   func page(after id: String, count: Int) async throws -> [Model] {
-    try await database.query(
-      """
-      select id, vendor, name, origin, tier, coding_index from model where id > \(id) order by id limit \(count)
-      """, Self.decode)
+    try await database.query(Self.pageQuery(after: id, count: count), Self.decode)
+  }
+
+  static func pageQuery(after id: String, count: Int) -> Query {
+    "select id, vendor, name, origin, tier, coding_index from model where id > \(id) order by id limit \(count)"
   }
 
   func model(_ id: Slug) async throws -> Model? {
@@ -107,9 +108,11 @@ struct ModelRoutes {
   }
 
   @Sendable private func list(_ call: Call) async throws -> Response {
-    let limit = try call.parameters.limit()
-    let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
-    let found = try await models.page(after: after, count: limit + 1)
+    var query = QueryFields(call.parameters)
+    let limit = query.limit()
+    let after = query.cursor { try? Slug($0) }
+    try query.finish()
+    let found = try await models.page(after: after?.text ?? "", count: limit + 1)
     return .page(found, limit: limit, call) {
       $1.write(to: &$0)
     } cursor: {

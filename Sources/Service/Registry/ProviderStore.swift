@@ -124,32 +124,6 @@ struct ProviderStore: Sendable {
       """, Self.decode)
   }
 
-  /// What a list is narrowed down to.
-  struct Filter: Sendable {
-    /// Retired providers are listed only when asked for.
-    var statuses: [Provider.Status] = [.pending, .active, .suspended]
-    var tag: String?
-    /// Part of the slug, the name or a host, in any case.
-    var text: String?
-  }
-
-  /// A page in the order of slugs.
-  func page(after slug: String?, _ filter: Filter, count: Int) async throws -> [Provider] {
-    // By Unicode's rules, whatever collation the database was made with. Slugs and hosts are lower case already.
-    try await database.query(
-      """
-      select \(unsafeRaw: Self.columns) from provider p
-      where p.slug > \(slug ?? "") and p.status = any(\(filter.statuses.map(\.rawValue)))
-        and (\(filter.tag)::text is null or \(filter.tag) = any(p.tags))
-        and (\(filter.text)::text is null
-          or strpos(lower(p.name collate "und-x-icu"), lower(\(filter.text) collate "und-x-icu")) > 0
-          or strpos(p.slug, lower(\(filter.text))) > 0
-          or exists (select 1 from provider_host h
-            where h.provider_id = p.id and strpos(h.host, lower(\(filter.text))) > 0))
-      order by p.slug limit \(count)
-      """, Self.decode)
-  }
-
   @Sendable static func decode(_ row: inout Row) throws -> Provider {
     let id = try row.next(Identifier.self)
     let slug = try Slug(try row.next(String.self))

@@ -77,13 +77,12 @@ struct SourceRoutes {
   }
 
   @Sendable private func list(_ call: Call) async throws -> Response {
-    let limit = try call.parameters.limit()
-    let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
-    // There are as many sources as scanning teams: a page is cut from all of them.
-    let found = try await parts.sources.all().filter {
-      $0.slug.text.utf8.lexicographicallyPrecedes(after.utf8) == false && $0.slug.text != after
-    }
-    return .page(Array(found.prefix(limit + 1)), limit: limit, call) {
+    var query = QueryFields(call.parameters)
+    let limit = query.limit()
+    let after = query.cursor { try? Slug($0) }
+    try query.finish()
+    let found = try await parts.sources.page(after: after, count: limit + 1)
+    return .page(found, limit: limit, call) {
       $1.write(to: &$0)
     } cursor: {
       Cursor(text: $0.slug.text)

@@ -50,24 +50,36 @@ struct SourceStore: Sendable {
       """)
   }
 
+  private static let columns = """
+    s.id, s.slug, s.name, s.status, s.version, s.created_at, s.updated_at,
+    (select trust from source_trust t where t.source_id = s.id order by t.recorded_at desc limit 1)
+    """
+
   func all() async throws -> [Source] {
-    try await database.query(
-      """
-      select s.id, s.slug, s.name, s.status, s.version, s.created_at, s.updated_at,
-        (select trust from source_trust t where t.source_id = s.id order by t.recorded_at desc limit 1)
-      from source s order by s.slug
-      """
-    ) { row in
-      let id = try row.next(Identifier.self)
-      let slug = try Slug(try row.next(String.self))
-      let name = try row.next(String.self)
-      let status = Source.Status(rawValue: try row.next(String.self))!
-      let version = try row.next(Int.self)
-      let createdAt = Instant(try row.next(Timestamp.self))
-      let updatedAt = Instant(try row.next(Timestamp.self))
-      return Source(
-        id: id, slug: slug, name: name, trust: try row.next(Double.self), status: status, version: version,
-        createdAt: createdAt, updatedAt: updatedAt)
-    }
+    try await database.query("select \(unsafeRaw: Self.columns) from source s", Self.decode)
+  }
+
+  /// A page in the order of slugs.
+  func page(after slug: Slug?, count: Int) async throws -> [Source] {
+    try await database.query(Self.pageQuery(after: slug, count: count), Self.decode)
+  }
+
+  static func pageQuery(after slug: Slug?, count: Int) -> Query {
+    """
+    select \(unsafeRaw: columns) from source s where s.slug > \(slug?.text ?? "") order by s.slug limit \(count)
+    """
+  }
+
+  @Sendable private static func decode(_ row: inout Row) throws -> Source {
+    let id = try row.next(Identifier.self)
+    let slug = try Slug(try row.next(String.self))
+    let name = try row.next(String.self)
+    let status = Source.Status(rawValue: try row.next(String.self))!
+    let version = try row.next(Int.self)
+    let createdAt = Instant(try row.next(Timestamp.self))
+    let updatedAt = Instant(try row.next(Timestamp.self))
+    return Source(
+      id: id, slug: slug, name: name, trust: try row.next(Double.self), status: status, version: version,
+      createdAt: createdAt, updatedAt: updatedAt)
   }
 }

@@ -70,14 +70,10 @@ struct DecisionRoutes {
   }
 
   @Sendable private func listWaivers(_ call: Call) async throws -> Response {
-    let limit = try call.parameters.limit()
-    let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
-    let provider = try parts.registry.existingProvider(call.path("p"))
+    let (provider, limit, after) = try page(call)
     let now = parts.clock.now()
-    let found = try await parts.decisions.waivers(of: [provider.id])[provider.id] ?? []
-    return .page(
-      Array(found.filter { $0.waiver.id.description > after }.prefix(limit + 1)), limit: limit, call
-    ) {
+    let found = try await parts.decisions.waivers(of: provider.id, after: after, count: limit + 1)
+    return .page(found, limit: limit, call) {
       $1.write(to: &$0, now: now)
     } cursor: {
       Cursor(text: $0.waiver.id.description)
@@ -92,6 +88,15 @@ struct DecisionRoutes {
     else { throw Problem(.notFound, "\(provider.slug) has no waiver with the id \"\(call.path("id"))\".") }
     parts.board.apply(waivers: [record.waiver], of: provider.id)
     return .noContent()
+  }
+
+  /// Which page of whose decisions is asked for.
+  private func page(_ call: Call) throws -> (provider: Provider, limit: Int, after: Identifier?) {
+    var query = QueryFields(call.parameters)
+    let limit = query.limit()
+    let after = query.cursor { Identifier(parsing: $0) }
+    try query.finish()
+    return (try parts.registry.existingProvider(call.path("p")), limit, after)
   }
 
   // MARK: - Incidents
@@ -123,13 +128,9 @@ struct DecisionRoutes {
   }
 
   @Sendable private func listIncidents(_ call: Call) async throws -> Response {
-    let limit = try call.parameters.limit()
-    let after = try call.parameters["cursor"].map { try Cursor(parsing: $0).text } ?? ""
-    let provider = try parts.registry.existingProvider(call.path("p"))
-    let found = try await parts.decisions.incidents(of: [provider.id])[provider.id] ?? []
-    return .page(
-      Array(found.filter { $0.incident.id.description > after }.prefix(limit + 1)), limit: limit, call
-    ) {
+    let (provider, limit, after) = try page(call)
+    let found = try await parts.decisions.incidents(of: provider.id, after: after, count: limit + 1)
+    return .page(found, limit: limit, call) {
       $1.write(to: &$0)
     } cursor: {
       Cursor(text: $0.incident.id.description)

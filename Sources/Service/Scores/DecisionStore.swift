@@ -35,6 +35,18 @@ struct DecisionStore: Sendable {
     return Dictionary(grouping: rows, by: \.0).mapValues { $0.map(\.1) }
   }
 
+  /// A page in the order they were recorded.
+  func waivers(of provider: Identifier, after id: Identifier?, count: Int) async throws -> [WaiverRecord] {
+    try await database.query(Self.waiverPageQuery(of: provider, after: id, count: count)) { try Self.waiver(&$0) }
+  }
+
+  static func waiverPageQuery(of provider: Identifier, after id: Identifier?, count: Int) -> Query {
+    """
+    select id, check_id, recorded_at, expires_at, revoked_at, reason, recorded_by, revoked_by
+    from waiver where provider_id = \(provider) and id > \(id ?? .least) order by id limit \(count)
+    """
+  }
+
   private static func waiver(_ row: inout Row) throws -> WaiverRecord {
     let waiver = ScoreBoard.Waiver(
       id: try row.next(Identifier.self), check: try row.next(String.self),
@@ -88,6 +100,18 @@ struct DecisionStore: Sendable {
       """
     ) { row in (try row.next(Identifier.self), try Self.incident(&row)) }
     return Dictionary(grouping: rows, by: \.0).mapValues { $0.map(\.1) }
+  }
+
+  /// A page in the order they were recorded.
+  func incidents(of provider: Identifier, after id: Identifier?, count: Int) async throws -> [IncidentRecord] {
+    try await database.query(Self.incidentPageQuery(of: provider, after: id, count: count)) { try Self.incident(&$0) }
+  }
+
+  static func incidentPageQuery(of provider: Identifier, after id: Identifier?, count: Int) -> Query {
+    """
+    select id, concern, recorded_at, closed_at, summary, recorded_by, closed_by
+    from incident where provider_id = \(provider) and id > \(id ?? .least) order by id limit \(count)
+    """
   }
 
   private static func incident(_ row: inout Row) throws -> IncidentRecord {

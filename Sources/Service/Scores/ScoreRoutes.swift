@@ -42,8 +42,10 @@ struct ScoreRoutes {
   /// suspended.
   @Sendable private func past(_ call: Call) async throws -> Response {
     let now = parts.clock.now()
-    let viewpoint = try Viewpoint(call.parameters, now: now)
-    let detail = try call.parameters.field("detail")?.oneOf(Detail.self) ?? .summary
+    var reader = InstantParameters(parameters: call.parameters, now: now)
+    let viewpoint = Viewpoint(&reader)
+    let detail = reader.optional("detail") { try $0.oneOf(Detail.self) } ?? .summary
+    try reader.finish()
     let provider = try parts.registry.existingProvider(call.path("p"))
     let scores = PastScores(parts)
     let body = try await service.computing {

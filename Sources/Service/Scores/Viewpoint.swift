@@ -12,9 +12,14 @@ struct Viewpoint: Sendable {
   /// The query's, evaluated now where it names no instant.
   init(_ parameters: Parameters, now: Instant) throws(JSONFaults) {
     var reader = InstantParameters(parameters: parameters, now: now)
-    asOf = reader.instant("as_of") ?? now
-    knownAt = reader.instant("known_at")
+    self.init(&reader)
     try reader.finish()
+  }
+
+  /// Whose faults the reader keeps.
+  init(_ reader: inout InstantParameters) {
+    asOf = reader.instant("as_of") ?? reader.now
+    knownAt = reader.instant("known_at")
   }
 
   init(asOf: Instant, knownAt: Instant?) {
@@ -36,9 +41,15 @@ struct InstantParameters {
 
   /// Nil when the query does not have it, or together with a fault.
   mutating func instant(_ name: String) -> Instant? {
+    let now = now
+    return optional(name) { try ProbeResultDecoder.instant($0, now: now) }
+  }
+
+  /// Another parameter, whose faults belong to the same list.
+  mutating func optional<Value>(_ name: String, _ read: (JSONField) throws -> Value) -> Value? {
     guard let field = parameters.field(name) else { return nil }
     do {
-      return try ProbeResultDecoder.instant(field, now: now)
+      return try read(field)
     } catch {
       faults.append(error as? JSONFault ?? field.fault("\(error)"))
       return nil

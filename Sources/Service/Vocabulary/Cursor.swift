@@ -27,6 +27,19 @@ struct Cursor: Sendable {
   var encoded: String { hexadecimal(text.utf8) }
 }
 
+extension QueryFields {
+  /// How many entries a page has: `limit`, 1 to 500, 50 by default.
+  mutating func limit() -> Int { optional("limit") { try $0.limit() } ?? Parameters.limitDefault }
+
+  /// What `read` makes of the sort key at which the page before ended; nil on the first page.
+  mutating func cursor<Key>(_ read: (String) -> Key?) -> Key? {
+    optional("cursor") { field in
+      guard let key = read(try Cursor(parsing: try field.string()).text) else { throw Cursor.fault }
+      return key
+    }
+  }
+}
+
 extension Response {
   /// A page of a list: `{"items": [...], "next_cursor": ...}` with the `Link` to the next one.
   /// - Parameter found: up to one entry more than `limit`, which is not sent but says that another page follows.

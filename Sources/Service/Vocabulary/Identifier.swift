@@ -5,6 +5,14 @@ import Synchronization
 public typealias Identifier = PostgresUUID
 
 extension PostgresUUID {
+  /// Below every id that is given out.
+  static let least = PostgresUUID(high: 0, low: 0)
+
+  /// Below every id that is given out at the instant or later.
+  init(leastAt instant: Instant) {
+    self.init(high: UInt64(max(0, instant.milliseconds)) << 16, low: 0)
+  }
+
   /// Whether `text` has the shape of a UUID of any version, in either case. Slugs must not.
   static func isShaped(_ text: some StringProtocol) -> Bool {
     text.utf8.count == 36 && PostgresUUID(parsing: text.lowercased()) != nil
