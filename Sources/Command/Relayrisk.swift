@@ -13,5 +13,5 @@ struct Relayrisk: AsyncParsableCommand {
       Begin with `relayrisk serve`: without a database URL it keeps a private PostgreSQL cluster in the data directory.
       Then make a key: `relayrisk keys create --name me --scope admin`.
       """,
-    subcommands: [Serve.self, Migrate.self, Keys.self, Import.self])
+    subcommands: [Serve.self, Migrate.self, Keys.self, Import.self, Verify.self, Score.self])
 }

@@ -6,7 +6,7 @@ import Testing
   @Test func theHelpTeachesAndMistakesAreExplained() async throws {
     let help = try await Program.run(["--help"])
     #expect(help.status == 0)
-    for word in ["serve", "migrate", "keys", "import", "RELAYRISK_DATA_DIR", "keys create"] {
+    for word in ["serve", "migrate", "keys", "import", "verify", "score", "RELAYRISK_DATA_DIR", "keys create"] {
       #expect(help.output.contains(word), "\(word)")
     }
     for (arguments, sentence) in [
@@ -15,6 +15,8 @@ import Testing
       (["serve", "--listen", "nowhere"], "port"),
       (["serve", "--log-format", "xml"], "xml"),
       (["import", "testssl", "/nonexistent", "--provider", "a", "--source", "b"], "/nonexistent"),
+      (["score", "/nonexistent"], "/nonexistent"),
+      (["score", "-"], "the input is not JSON"),
       (["migrate", "--database-url", "host=/nonexistent dbname=x"], "PostgreSQL"),
     ] {
       let outcome = try await Program.run(arguments)
@@ -52,6 +54,26 @@ import Testing
     _ = try await waitFor("the imported results") {
       try await admin.get("/v1/providers/acme/score").json["reasons"].array.isEmpty ? nil : true
     }
+
+    let verified = try await Program.run(["verify", "--data-dir", service.dataDirectory])
+    #expect(verified.status == 0 && verified.output.contains("no difference"), "\(verified)")
+    let inputs = try await admin.get("/v1/providers/acme/score/inputs")
+    let score = try await admin.get(
+      "/v1/providers/acme/score?detail=full&as_of=\(inputs.json["at"].string!)")
+    let again = try await Program.run(["score", "-"], input: inputs.body)
+    #expect(again.status == 0 && again.output == score.text + "\n", "\(again.errors)")
+    let refused = try await Program.run(["score", "-"], input: Data(#"{"at":"x","surprise":1}"#.utf8))
+    #expect(refused.status == 1 && refused.output.isEmpty)
+    for pointer in ["/at ", "/surprise ", "/methodology_hash ", "/results "] {
+      #expect(refused.errors.contains("  \(pointer)"), "\(refused.errors)")
+    }
+    let cell = "update evidence_cell set fail_weight = fail_weight + 1 where check_id = 'encryption.legacy-tls-protocol'"
+    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    #expect(
+      Shell.run(["/usr/bin/psql", "-q", "host=\(socket) user=relayrisk dbname=relayrisk", "-c", cell]) == 0)
+    let corrupted = try await Program.run(["verify", "--data-dir", service.dataDirectory])
+    #expect(corrupted.status == 1 && corrupted.output.contains("encryption.legacy-tls-protocol on "), "\(corrupted)")
 
     let listed = try await Program.run(["keys", "list", "--data-dir", service.dataDirectory])
     #expect(listed.output.split(separator: "\n").count == 2)

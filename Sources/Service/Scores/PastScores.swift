@@ -22,7 +22,8 @@ struct PastScores: Sendable {
     let assessment = catalogue.methodology.assess(evidence, at: viewpoint.asOf)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
-      provider: provider, catalogue: catalogue, assessment: assessment, evaluatedAt: viewpoint.asOf,
+      provider: ScoredProvider(provider), methodology: catalogue.scoringMethodology, assessment: assessment,
+      evaluatedAt: viewpoint.asOf,
       waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull
     ).write(to: &json)
     return json.bytes
@@ -62,6 +63,8 @@ struct PastScores: Sendable {
     let methodology = catalogue.methodology
     var json = JSONWriter(reservingBytes: 1_024 + 200 * past.results.count)
     json.object { json in
+      json.name("provider")
+      ScoredProvider(provider).write(to: &json)
       json.member("methodology", methodology.id)
       json.member("methodology_hash", catalogue.methodologyHash)
       json.member("at", viewpoint.asOf.rfc3339)

@@ -58,7 +58,8 @@ struct Scorer: Sendable {
     let assessment = methodology.assess(evidence, at: instant)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
-      provider: provider, catalogue: catalogue, assessment: assessment, evaluatedAt: instant,
+      provider: ScoredProvider(provider), methodology: catalogue.scoringMethodology, assessment: assessment,
+      evaluatedAt: instant,
       waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull
     ).write(to: &json)
     let document = ScoreDocument(
