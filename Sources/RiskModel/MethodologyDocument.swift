@@ -6,21 +6,24 @@ extension Methodology {
   /// The ranges are those for which every formula yields a finite number and the guarantees of the methodology hold;
   /// what is sensible within them is the author's judgement.
   /// - Throws: everything that is wrong at once, each fault with its JSON pointer: members that are missing, unknown
-  ///   or out of range, a check of an unknown concern, an id that appears twice. What follows from several constants
-  ///   together (a concern that no scored check probes, a prior of 1 or more) is looked for when each is in range.
+  ///   or out of range, a check of an unknown concern, an id that appears twice. What follows from several of them
+  ///   together (a concern that no scored check probes, a prior of 1 or more) is looked for when those are in range.
   public init(_ document: JSONValue) throws(JSONFaults) {
     var fields = JSONFields(document)
     // The names, not the concerns read: a fault inside a concern must not make its checks faulty too.
     let concernIDs = Self.concernIDs(of: document)
     let constants = Self.constants(from: &fields)
-    let concerns = fields.required("concerns") { try Self.concerns(from: $0) } ?? []
-    let drafts = fields.required("checks") { try Self.drafts(from: $0, concernIDs: concernIDs) } ?? []
-    try fields.finish()
-
-    let priors = Priors(concerns: concerns, drafts: drafts, severityImpact: constants.severityImpact)
-    let checks = drafts.map { priors.check($0) }
-    let faults = Self.faults(concerns: concerns, checks: checks, priors: priors)
-    if !faults.isEmpty { throw JSONFaults(faults) }
+    let concerns = fields.required("concerns") { try Self.concerns(from: $0) }
+    let drafts = fields.required("checks") { try Self.drafts(from: $0, concernIDs: concernIDs) }
+    var checks: [Check] = []
+    var faults: [JSONFault] = []
+    if let concerns, let drafts, Severity.allCases.allSatisfy({ constants.severityImpact[$0].isFinite }) {
+      let priors = Priors(concerns: concerns, drafts: drafts, severityImpact: constants.severityImpact)
+      checks = drafts.map { priors.check($0) }
+      faults = Self.faults(concerns: concerns, checks: checks, priors: priors)
+    }
+    do throws(JSONFaults) { try fields.finish() } catch { faults = error.faults + faults }
+    guard faults.isEmpty, let concerns else { throw JSONFaults(faults) }
     self.init(constants: constants, concerns: concerns, checks: checks)
   }
 

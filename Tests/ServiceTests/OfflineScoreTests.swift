@@ -35,7 +35,7 @@ import Testing
     }
   }
 
-  private static let hash = try! Catalogue().methodologyHash
+  private static let hash = try! Catalogue().scoringMethodology.hash
 
   private func faults(_ inputs: String, methodology: [UInt8]? = nil) -> OfflineScore.Fault? {
     do {

@@ -10,8 +10,6 @@ public struct Catalogue: Sendable {
 
   /// Its checks are those that results can be posted for.
   public var methodology: Methodology { scoringMethodology.methodology }
-  var methodologyDocument: [UInt8] { scoringMethodology.document }
-  var methodologyHash: String { scoringMethodology.hash }
 
   /// - Throws: `JSONSyntaxError` or `JSONFaults` when a shipped document is wrong, which a test would have shown.
   public init() throws {

@@ -1,4 +1,3 @@
-import Crypto
 import JSON
 import RiskModel
 
@@ -27,9 +26,11 @@ public enum OfflineScore {
   ///   - methodology: the methodology's document; nil for the one that the program ships with.
   public static func document(inputs: [UInt8], methodology bytes: [UInt8]?) throws -> [UInt8] {
     let shipped = try Catalogue()
-    let methodology = try bytes.map { try read(methodology: $0) } ?? shipped.scoringMethodology
-    let inputs = try reading("input", inputs) { value, faults in
-      try ScoreInputs(value, faults: faults, methodology, catalogue: shipped.methodology)
+    let candidates = try bytes.map { try read(methodology: $0) } ?? [shipped.scoringMethodology]
+    let (inputs, methodology) = try reading("input", inputs) { value, faults in
+      let methodology = candidates.first { .string($0.hash) == value["methodology_hash"] } ?? candidates[0]
+      let inputs = try ScoreInputs(value, faults: faults, methodology, catalogue: shipped.methodology)
+      return (inputs, methodology)
     }
     var fold = EvidenceFold(methodology.methodology)
     // What is observed later does not exist yet.
@@ -45,10 +46,11 @@ public enum OfflineScore {
     return json.bytes
   }
 
-  private static func read(methodology bytes: [UInt8]) throws -> ScoringMethodology {
+  /// As it is and as it is stored, without white space: their hashes differ.
+  private static func read(methodology bytes: [UInt8]) throws -> [ScoringMethodology] {
     try reading("methodology", bytes) { value, faults in
       if !faults.isEmpty { throw JSONFaults(faults) }
-      return try ScoringMethodology(document: bytes, value)
+      return try [bytes, ScoringMethodology.canonical(value)].map { try ScoringMethodology(document: $0, value) }
     }
   }
 
@@ -66,21 +68,8 @@ public enum OfflineScore {
   }
 }
 
-/// A methodology with the document it was read from.
-struct ScoringMethodology: Sendable {
-  let methodology: Methodology
-  let document: [UInt8]
-  /// SHA-256 of the document's bytes in hexadecimal.
-  let hash: String
-
-  var id: String { methodology.id }
-
-  /// - Throws: `JSONFaults`, all that is wrong with it.
-  init(document: [UInt8], _ value: JSONValue) throws {
-    methodology = try Methodology(value)
-    self.document = document
-    hash = hexadecimal(SHA256.hash(data: document))
-  }
+extension JSONValue {
+  fileprivate subscript(name: String) -> JSONValue? { if case .object(let object) = self { object[name] } else { nil } }
 }
 
 /// What a score is computed from, read from a document.

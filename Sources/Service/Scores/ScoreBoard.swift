@@ -63,7 +63,8 @@ final class ScoreBoard: Sendable {
 
   /// All that a provider's score depends on, but for the sources' trust.
   struct Evidence: Sendable {
-    fileprivate(set) var cells: [CellKey: StoredCell] = [:]
+    /// By methodology.
+    fileprivate(set) var cells: [String: [CellKey: StoredCell]] = [:]
     fileprivate(set) var waivers: [Identifier: Waiver] = [:]
     fileprivate(set) var incidents: [Identifier: Incident] = [:]
     /// Grows with every change of the above.
@@ -83,6 +84,7 @@ final class ScoreBoard: Sendable {
   }
   struct DocumentKey: Hashable {
     let provider: Identifier
+    let methodology: String
     let isFull: Bool
   }
   private let state = Mutex(State())
@@ -102,7 +104,9 @@ final class ScoreBoard: Sendable {
   func remember(_ document: ScoreDocument, as key: DocumentKey) { state.withLock { $0.documents[key] = document } }
 
   var counts: (providers: Int, cells: Int) {
-    state.withLock { state in (state.evidence.count, state.evidence.values.reduce(0) { $0 + $1.cells.count }) }
+    state.withLock { state in
+      (state.evidence.count, state.evidence.values.reduce(0) { $0 + $1.cells.values.reduce(0) { $0 + $1.count } })
+    }
   }
 
   // MARK: - Taking over what is stored
@@ -111,11 +115,23 @@ final class ScoreBoard: Sendable {
   func apply(_ cells: [StoredCell]) {
     state.withLock { state in
       for cell in cells {
-        let known = state.evidence[cell.provider]?.cells[cell.key]
+        let known = state.evidence[cell.provider]?.cells[cell.methodology]?[cell.key]
         if let known, known.revision >= cell.revision { continue }
-        state.evidence[cell.provider, default: Evidence()].cells[cell.key] = cell
+        state.evidence[cell.provider, default: Evidence()].cells[cell.methodology, default: [:]][cell.key] = cell
         state.evidence[cell.provider]!.generation += 1
       }
+    }
+  }
+
+  /// Forgets the cells and the documents of every other methodology.
+  func forget(but methodologies: Set<String>) {
+    state.withLock { state in
+      for provider in state.evidence.keys {
+        for methodology in state.evidence[provider]!.cells.keys where !methodologies.contains(methodology) {
+          state.evidence[provider]!.cells[methodology] = nil
+        }
+      }
+      for key in state.documents.keys where !methodologies.contains(key.methodology) { state.documents[key] = nil }
     }
   }
 

@@ -23,7 +23,9 @@ struct ScoreListRoutes {
 
   @Sendable private func list(_ call: Call) async throws -> Response {
     var query = QueryFields(call.parameters)
-    let filter = ScoreFilter(&query, parts.catalogue.methodology)
+    // One for the whole list, whatever is made active meanwhile.
+    let scoring = parts.methodologies.active
+    let filter = ScoreFilter(&query, scoring.methodology)
     let order = query.optional("sort") { try $0.oneOf(ScoreOrder.self) } ?? .riskiestFirst
     _ = query.optional("limit") { _ in try call.parameters.limit() }
     let after = query.optional("cursor") { field in
@@ -34,7 +36,7 @@ struct ScoreListRoutes {
     let limit = try call.parameters.limit()
     // Off the request's loop: right after the minute every score has to be computed.
     return try await service.computing { [self] in
-      var found = await entries(filter, order, after: after)
+      var found = await entries(filter, order, after: after, under: scoring)
       found.sort { $0.rank < $1.rank }
       var response = Response.page(found, limit: limit, call) {
         write($1, to: &$0)
@@ -47,12 +49,14 @@ struct ScoreListRoutes {
     }
   }
 
-  private func entries(_ filter: ScoreFilter, _ order: ScoreOrder, after: ScoreRank?) async -> [Entry] {
+  private func entries(
+    _ filter: ScoreFilter, _ order: ScoreOrder, after: ScoreRank?, under scoring: ScoringMethodology
+  ) async -> [Entry] {
     var entries: [Entry] = []
     for (index, provider) in parts.registry.providers.enumerated() where provider.status != .retired {
       // Whatever else waits for this thread gets its turn.
       if index % 64 == 63 { await Task.yield() }
-      let document = parts.scorer.document(of: provider, isFull: false)
+      let document = parts.scorer.document(of: provider, isFull: false, under: scoring)
       guard filter.matches(document.standing) else { continue }
       let rank = order.rank(provider, document.standing)
       if let after, rank <= after { continue }

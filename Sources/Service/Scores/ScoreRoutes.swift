@@ -13,23 +13,26 @@ struct ScoreRoutes {
     [
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score", requirement: .scopes([.scoresRead]),
-        parameters: ["detail"] + Viewpoint.parameters,
-        handler: .directWithout(Viewpoint.parameters, live, otherwise: past)),
+        parameters: ["detail", "methodology"] + Viewpoint.parameters,
+        handler: .directWithout(["methodology"] + Viewpoint.parameters, live, otherwise: past)),
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score/history", requirement: .scopes([.scoresRead]),
         parameters: ["from", "to", "points"], handler: .async(history)),
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score/inputs", requirement: .scopes([.scoresRead]),
-        parameters: Viewpoint.parameters, handler: .async(inputs)),
+        parameters: ["methodology"] + Viewpoint.parameters, handler: .async(inputs)),
     ]
   }
 
   @Sendable private func live(_ call: Call) throws -> Response {
     let detail = try call.parameters.field("detail")?.oneOf(Detail.self) ?? .summary
-    let provider = try parts.registry.existingProvider(call.path("p"))
+    return live(try parts.registry.existingProvider(call.path("p")), detail, under: parts.methodologies.active)
+  }
+
+  private func live(_ provider: Provider, _ detail: Detail, under scoring: ScoringMethodology) -> Response {
     // Asked before the score is computed, so that it never claims more than the score counts.
     let asOf = parts.board.asOf
-    let document = parts.scorer.document(of: provider, isFull: detail == .full)
+    let document = parts.scorer.document(of: provider, isFull: detail == .full, under: scoring)
     var headers = [
       ("Content-Type", "application/json"), ("ETag", document.etag),
       ("Cache-Control", "private, max-age=\(document.maxAgeSeconds)"),
@@ -44,14 +47,29 @@ struct ScoreRoutes {
     let now = parts.clock.now()
     let viewpoint = try Viewpoint(call.parameters, now: now)
     let detail = try call.parameters.field("detail")?.oneOf(Detail.self) ?? .summary
+    let methodology = try methodology(call)
     let provider = try parts.registry.existingProvider(call.path("p"))
-    let scores = PastScores(parts)
+    let isLive = Viewpoint.parameters.allSatisfy { call.parameters[$0] == nil }
+    if isLive, methodology.isComplete { return live(provider, detail, under: methodology.scoring) }
+    let scores = PastScores(parts, methodology.scoring)
     let body = try await service.computing {
-      try await scores.document(of: provider, from: viewpoint, isFull: detail == .full)
+      isLive
+        ? try await scores.live(of: provider, isFull: detail == .full).body
+        : try await scores.document(of: provider, from: viewpoint, isFull: detail == .full)
     }
     let evidenceAsOf = min(now, viewpoint.knownAt ?? now)
     return .document(
       body, headers: [("Cache-Control", "private, max-age=0"), ("Evidence-As-Of", evidenceAsOf.rfc3339)])
+  }
+
+  /// The one that the query names, or the active one.
+  private func methodology(_ call: Call) throws -> StoredMethodology {
+    let set = parts.methodologies.current
+    guard let field = call.parameters.field("methodology") else { return set[set.active.id]! }
+    guard let methodology = set[try field.string()] else {
+      throw field.fault("no such methodology; GET /v1/methodologies lists them")
+    }
+    return methodology
   }
 
   // MARK: - History and inputs
@@ -86,8 +104,9 @@ struct ScoreRoutes {
 
   @Sendable private func inputs(_ call: Call) async throws -> Response {
     let viewpoint = try Viewpoint(call.parameters, now: parts.clock.now())
+    let methodology = try methodology(call)
     let provider = try parts.registry.existingProvider(call.path("p"))
-    let scores = PastScores(parts)
+    let scores = PastScores(parts, methodology.scoring)
     let body = try await service.computing { try await scores.inputs(of: provider, from: viewpoint) }
     return .document(body, headers: [("Cache-Control", "private, max-age=0")])
   }

@@ -11,55 +11,52 @@ struct EvidenceVerification: Sendable {
   /// Is told each difference as it is found, in one sentence.
   let report: @Sendable (String) -> Void
 
-  /// Weights of a thousand results differ in more digits than the weight of one.
+  /// What numbers may differ by; relative where they are above 1.
   static let tolerance = 1e-9
   private static let resultsPerPage = 10_000
 
   func run() async throws -> VerificationSummary {
     var summary = VerificationSummary()
-    var last = Identifier(high: 0, low: 0)
-    while let provider = try await next(after: last) {
+    let providers = EvidenceProviders(database: parts.database)
+    var last = EvidenceProviders.first
+    while let provider = try await providers.next(after: last) {
       try await verify(provider, &summary)
       last = provider
     }
     return summary
   }
 
-  /// The next provider that is registered, has a cell or has a result.
-  private func next(after last: Identifier) async throws -> Identifier? {
-    try await parts.database.query(
-      """
-      select least((select id from provider where id > \(last) order by id limit 1),
-        (select provider_id from evidence_cell where provider_id > \(last) order by provider_id limit 1),
-        (select provider_id from result where provider_id > \(last) order by provider_id limit 1))
-      """
-    ) { try $0.next(Identifier?.self) }[0]
-  }
-
   private func verify(_ provider: Identifier, _ summary: inout VerificationSummary) async throws {
-    let (stored, rebuilt, results) = try await parts.database.withTransaction(isolation: .repeatableRead) {
-      connection in
-      let methodology = parts.catalogue.methodology
-      let stored = try await storedCells(of: provider, methodology, on: connection)
-      var rebuilding = CellRebuilding(methodology)
-      let results = try await fold(of: provider, on: connection) { rebuilding.add($0) }
-      return (stored, rebuilding, results)
+    let (pairs, results) = try await parts.database.withTransaction(isolation: .repeatableRead) { connection in
+      let set = try await parts.methodologyStore.load(on: connection)
+      var pairs: [(stored: [CellKey: VerifiedCell], rebuilding: CellRebuilding)] = []
+      // Until the stored results are folded under it, a methodology has no cells to speak of.
+      for methodology in set.all.filter(\.isComplete).map(\.scoring.methodology) {
+        let stored = try await storedCells(of: provider, methodology, on: connection)
+        pairs.append((stored, CellRebuilding(methodology)))
+      }
+      let results = try await fold(of: provider, on: connection) { result in
+        for index in pairs.indices { pairs[index].rebuilding.add(result) }
+      }
+      return (pairs, results)
     }
     let decisions = ProviderDecisions(
       waivers: try await parts.decisions.waivers(of: [provider])[provider] ?? [],
       incidents: try await parts.decisions.incidents(of: [provider])[provider] ?? [])
-    let comparison = CellComparison(
-      methodology: rebuilt.methodology, stored: stored, rebuilt: rebuilt.cells, decisions: decisions,
-      registry: parts.registry, now: parts.clock.now())
     let name = parts.registry.provider(id: provider)?.slug.text ?? provider.description
-    for difference in comparison.differences {
-      report("\(name), \(rebuilt.methodology.id): \(difference)")
-      summary.differences += 1
+    for (stored, rebuilding) in pairs {
+      let comparison = CellComparison(
+        methodology: rebuilding.methodology, stored: stored, rebuilt: rebuilding.cells, decisions: decisions,
+        registry: parts.registry, now: parts.clock.now())
+      for difference in comparison.differences {
+        report("\(name), \(rebuilding.methodology.id): \(difference)")
+        summary.differences += 1
+      }
+      summary.cells += comparison.cellsCount
+      summary.scores += 1
     }
     summary.providers += 1
     summary.results += results
-    summary.cells += comparison.cellsCount
-    summary.scores += 1
   }
 
   private func storedCells(
@@ -91,7 +88,7 @@ struct EvidenceVerification: Sendable {
     of provider: Identifier, on connection: Connection, _ body: (RebuildingResult) -> Void
   ) async throws -> Int {
     var count = 0
-    var last = Identifier(high: 0, low: 0)
+    var last = EvidenceProviders.first
     while true {
       let page = try await connection.query(
         """
