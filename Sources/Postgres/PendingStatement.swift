@@ -24,6 +24,6 @@ struct PendingStatement: Sendable {
 
   func isDue(_ now: ContinuousClock.Instant) -> Bool { deadline.map { $0 <= now } ?? false }
 
-  func succeed(_ table: ResultTable) { continuation.resume(returning: .success(table)) }
-  func fail(_ error: PostgresError) { continuation.resume(returning: .failure(error)) }
+  func finish(_ outcome: Result<ResultTable, PostgresError>) { continuation.resume(returning: outcome) }
+  func fail(_ error: PostgresError) { finish(.failure(error)) }
 }

@@ -24,6 +24,8 @@ actor Session {
   private var lane = LaneState<PendingStatement>()
   /// The result of the statement at the head, until its Sync.
   private var kept: OpaquePointer?
+  /// Answered, with waiters that do not know it yet.
+  private var answered: [(statement: PendingStatement, outcome: Result<ResultTable, PostgresError>)] = []
   private var lastProgress = ContinuousClock.now
   /// Nil when a statement may take for ever.
   private(set) var clientTimeout: Duration?
@@ -132,7 +134,11 @@ actor Session {
     }
     receive()
     flush()
+    // The pool first: a waiter may look at its gauges from another thread as soon as it goes on.
     if isOpen { onEvent(self, .progressed) }
+    let answered = answered
+    self.answered = []
+    for (statement, outcome) in answered { statement.finish(outcome) }
   }
 
   private func receive() {
@@ -180,10 +186,14 @@ actor Session {
   }
 
   private func complete(_ statement: PendingStatement) {
-    guard let result = kept.take() else { return statement.fail(.protocolViolation("a statement without a result")) }
-    guard PQresultStatus(result) == PGRES_FATAL_ERROR else { return statement.succeed(ResultTable(taking: result)) }
+    answered.append((statement, outcome()))
+  }
+
+  private func outcome() -> Result<ResultTable, PostgresError> {
+    guard let result = kept.take() else { return .failure(.protocolViolation("a statement without a result")) }
+    guard PQresultStatus(result) == PGRES_FATAL_ERROR else { return .success(ResultTable(taking: result)) }
     defer { PQclear(result) }
-    statement.fail(.server(ResultErrors.serverError(result)))
+    return .failure(.server(ResultErrors.serverError(result)))
   }
 
   private func dropKept() {

@@ -39,6 +39,9 @@ public struct Evidence: Sendable {
   /// The ids of the checks with a waiver in force at the instant of the assessment. Others are ignored.
   public var waivedChecks: Set<String>
 
+  /// Whether there is no cell, so that no time changes the score.
+  public var isEmpty: Bool { rows.isEmpty }
+
   /// By bytes.
   let targets: [Target]
   /// By check, target and source.

@@ -26,6 +26,7 @@ public final class RiskService: Sendable {
     let registry: Registry
     let board: ScoreBoard
     let scorer: Scorer
+    let scoreIndex: ScoreIndex
     let metrics: Metrics
 
     init(database: Database, catalogue: Catalogue, clock: Clock, logger: Logger) {
@@ -46,6 +47,7 @@ public final class RiskService: Sendable {
       registry = Registry()
       board = ScoreBoard()
       scorer = Scorer(methodologies: methodologies, registry: registry, board: board, clock: clock)
+      scoreIndex = ScoreIndex(scorer: scorer)
       metrics = Metrics()
     }
   }
@@ -94,6 +96,7 @@ public final class RiskService: Sendable {
     }[0]
     try await parts.methodologyStore.ship(parts.catalogue.scoringMethodology, at: parts.clock.now())
     try await feed.load(evidence: evidence)
+    if evidence { await parts.scoreIndex.sweep() }
     intakeOnceLoaded.withLock {
       $0 = Intake(
         store: parts.results, methodologies: parts.methodologyStore, changes: parts.changes, board: parts.board,
@@ -102,7 +105,17 @@ public final class RiskService: Sendable {
   }
 
   /// Follows what other instances and commands change, until the task is cancelled.
-  public func follow() async { await feed.follow() }
+  public func follow() async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { [feed] in await feed.follow() }
+      group.addTask { [parts] in
+        while !Task.isCancelled {
+          await parts.scoreIndex.sweep()
+          try? await Task.sleep(for: .milliseconds(ChangeFeed.pollMilliseconds))
+        }
+      }
+    }
+  }
 
   /// Makes the partitions that results will need; by the owner of the tables.
   public static func makePartitions(in database: Database, clock: Clock = .system) async throws {

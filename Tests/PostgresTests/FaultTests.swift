@@ -84,6 +84,18 @@ import Testing
     }
   }
 
+  /// Whoever goes on after a statement must not see it counted as waiting.
+  @Test func theGaugeIsWrittenBeforeTheWaiterGoesOn() async throws {
+    try await TestServer.withDatabase { database in
+      var seen: Set<Int> = []
+      for _ in 0..<1_000 {
+        try await database.execute("SELECT 1")
+        seen.insert(database.statistics.statementsWaiting)
+      }
+      #expect(seen == [0])
+    }
+  }
+
   @Test func closingLetsRunningStatementsFinish() async throws {
     try await TestServer.withDatabase { database in
       try await database.execute("SELECT 1")

@@ -190,7 +190,14 @@ import Testing
     func score(_ instance: TestInstance, _ query: String = "") async throws -> Answer {
       try await instance.client.get("/v1/providers/acme/score?detail=full\(query)")
     }
+    // What lists and lookups show follows at once.
+    func shown(_ instance: TestInstance) async throws -> [Double?] {
+      let list = try await instance.client.get("/v1/scores").json["items"][0]
+      let lookup = try await instance.client.get("/v1/lookup?host=acme.example").json
+      return [list["provisional_score"].double, list["score"].double, lookup["score"].double]
+    }
     let original = try await score(first)
+    #expect(try await shown(first) == [original.json["provisional_score"].double, nil, nil])
     try await eventually { try await score(second).body == original.body }
     _ = try await first.client.post("/v1/methodologies", Self.lenient)
     let draft = try await score(first, "&methodology=rm-try")
@@ -202,10 +209,13 @@ import Testing
 
     #expect(try await Self.become("active", "rm-try", in: first).status == 200)
     #expect(try await score(first).body == shadow.body)
+    let expected = [shadow.json["provisional_score"].double, shadow.json["score"].double, shadow.json["score"].double]
+    #expect(try await shown(first) == expected && expected[1] != nil)
     try await eventually { try await score(second).body == shadow.body }
     #expect(try await score(second, "&methodology=rm-1").body == original.body)
     #expect(try await Self.become("active", "rm-1", in: second).status == 200)
     #expect(try await score(second).body == original.body)
+    #expect(try await shown(second) == [original.json["provisional_score"].double, nil, nil])
     try await eventually { try await score(first).body == original.body }
     #expect(try await score(first, "&methodology=none").json.pointers == ["?methodology"])
     for instance in [first, second] { await instance.stop() }

@@ -116,6 +116,66 @@ import Testing
     }
   }
 
+  /// More than are computed while a page waits, so that the background has its part.
+  @Test func manyProvidersAreListedExactlyWhateverChanges() async throws {
+    let clock = TestClock("2026-11-23T08:00:10.000Z")
+    try await withInstance(clock: clock.clock) { instance in
+      let lines = (0..<700).map { number in
+        #"{"slug":"p-\#(number)","name":"P \#(number % 50)","hosts":["p-\#(number).example"]}"#
+      }
+      let imported = try await instance.client.post(
+        "/v1/providers/import", lines.joined(separator: "\n"), headers: ["Content-Type": "application/x-ndjson"])
+      #expect(imported.json["accepted"].integer == 700)
+      _ = try await instance.client.post("/v1/sources", #"{"slug":"lab","name":"Lab"}"#)
+      let index = instance.service.parts.scoreIndex
+      await index.sweep()
+      for sort in ScoreOrder.allCases {
+        for step in 0..<3 {
+          let number = 100 * step + 7
+          try await Declaring.incident(in: instance, provider: "p-\(number)")
+          _ = try await instance.client.post(
+            "/v1/probe-results",
+            object: Posting.result([
+              "provider": "p-\(number + 1)", "source": "lab", "observed_at": clock.now.rfc3339,
+              "external_id": "\(sort) \(step)",
+            ]))
+          // Seen at once, whether or not a whole minute has gone by for all others.
+          if step == 1 { clock.advance(milliseconds: 60_000) }
+          try await expectExactList(sort, instance)
+          await index.sweep()
+          try await expectExactList(sort, instance)
+        }
+      }
+    }
+  }
+
+  /// Every provider once, in the order of what each has as its score now, and those that changed as they are now.
+  private func expectExactList(_ sort: ScoreOrder, _ instance: TestInstance) async throws {
+    var items: [TestHarness.JSON] = []
+    var next: String? = "/v1/scores?sort=\(sort.rawValue)&limit=500"
+    while let target = next {
+      let page = try await instance.client.get(target)
+      items += page.json["items"].array
+      next = page.headers["link"].map { String($0.dropFirst().prefix { $0 != ">" }) }
+    }
+    #expect(items.count == 700)
+    #expect(Set(items.compactMap { $0["provider"]["slug"].string }).count == 700)
+    let parts = instance.service.parts
+    let scoring = parts.methodologies.active
+    for item in items where item["score"].double != nil {
+      let provider = try #require(parts.registry.provider(item["provider"]["slug"].string!))
+      #expect(item["score"].double == parts.scorer.standing(of: provider, under: scoring).score)
+    }
+    let incidents = items.filter { $0["verdict"].string == "block" }.count
+    #expect(
+      incidents
+        == parts.registry.providers.filter { parts.scorer.standing(of: $0, under: scoring).verdict == .block }.count)
+    if sort == .riskiestFirst {
+      let scores = items.map { $0["score"].double ?? -1 }
+      #expect(scores == scores.sorted(by: >))
+    }
+  }
+
   @Test func aCopyOfAnOldProviderIsNotRememberedAsCurrent() async throws {
     try await withRegisteredRelay { instance in
       let parts = instance.service.parts
@@ -124,7 +184,7 @@ import Testing
       new.details.name = "Renamed"
       new.version += 1
       parts.registry.apply(new)
-      _ = parts.scorer.document(of: old, isFull: false)
+      _ = parts.scorer.document(of: old, isFull: false, under: parts.methodologies.active)
       #expect(try await instance.client.get("/v1/providers/acme/score").json["provider"]["name"].string == "Renamed")
     }
   }

@@ -13,7 +13,15 @@ struct ComparisonRoutes {
 
   private struct Entry {
     let provider: Provider
-    let standings: [Standing]
+    let outcomes: [Outcome]
+  }
+
+  /// What a score comes to under one of the two.
+  private struct Outcome {
+    let score: Double?
+    let provisionalScore: Double
+    let grade: String?
+    let verdict: Verdict
   }
 
   var endpoints: [Endpoint] {
@@ -48,10 +56,10 @@ struct ComparisonRoutes {
       for (index, provider) in providers.prefix(Self.lookedAtMax).enumerated() where found.count < limit {
         // Whatever else waits for this thread gets its turn.
         if index % 64 == 63 { await Task.yield() }
-        var standings: [Standing] = []
-        for methodology in pair { standings.append(try await standing(of: provider, under: methodology)) }
-        if standings[0].verdict != standings[1].verdict || standings[0].grade != standings[1].grade {
-          found.append(Entry(provider: provider, standings: standings))
+        var outcomes: [Outcome] = []
+        for methodology in pair { outcomes.append(try await outcome(of: provider, under: methodology)) }
+        if outcomes[0].verdict != outcomes[1].verdict || outcomes[0].grade != outcomes[1].grade {
+          found.append(Entry(provider: provider, outcomes: outcomes))
         }
         last = provider.id
       }
@@ -60,11 +68,17 @@ struct ComparisonRoutes {
     }
   }
 
-  private func standing(of provider: Provider, under methodology: StoredMethodology) async throws -> Standing {
+  private func outcome(of provider: Provider, under methodology: StoredMethodology) async throws -> Outcome {
     if methodology.isComplete {
-      return parts.scorer.document(of: provider, isFull: false, under: methodology.scoring).standing
+      let standing = parts.scorer.standing(of: provider, under: methodology.scoring)
+      return Outcome(
+        score: standing.score, provisionalScore: standing.provisionalScore, grade: standing.grade,
+        verdict: standing.verdict)
     }
-    return try await PastScores(parts, methodology.scoring).live(of: provider, isFull: false).standing
+    let assessment = try await PastScores(parts, methodology.scoring).live(of: provider, isFull: false).assessment
+    return Outcome(
+      score: assessment.isShown ? assessment.score : nil, provisionalScore: assessment.score,
+      grade: assessment.isShown ? assessment.grade : nil, verdict: assessment.verdict)
   }
 
   private func write(_ entry: Entry, _ pair: [StoredMethodology], to json: inout JSONWriter) {
@@ -72,13 +86,13 @@ struct ComparisonRoutes {
       json.name("provider")
       ScoredProvider(entry.provider).write(to: &json)
       for (name, index) in [("a" as StaticString, 0), ("b", 1)] {
-        let standing = entry.standings[index]
+        let outcome = entry.outcomes[index]
         json.object(name) { json in
           json.member("methodology", pair[index].id)
-          json.member("score", standing.score)
-          json.member("provisional_score", standing.provisionalScore)
-          json.member("grade", standing.grade)
-          json.member("verdict", standing.verdict.rawValue)
+          json.member("score", outcome.score)
+          json.member("provisional_score", outcome.provisionalScore)
+          json.member("grade", outcome.grade)
+          json.member("verdict", outcome.verdict.rawValue)
         }
       }
     }

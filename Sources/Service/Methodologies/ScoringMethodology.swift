@@ -8,6 +8,8 @@ struct ScoringMethodology: Sendable {
   let document: [UInt8]
   /// SHA-256 of the document's bytes in hexadecimal.
   let hash: String
+  /// What a provider comes to of which nothing was ever seen or decided, which no time changes.
+  let unprobed: Assessment
 
   var id: String { methodology.id }
 
@@ -16,6 +18,7 @@ struct ScoringMethodology: Sendable {
     methodology = try Methodology(value)
     self.document = document
     hash = hexadecimal(SHA256.hash(data: document))
+    unprobed = methodology.assess(Evidence(sources: [], entries: []), at: Instant(milliseconds: 0))
   }
 }
 

@@ -17,6 +17,7 @@ actor ChangeFeed {
   private let keyRing: KeyRing
   private let registry: Registry
   private let board: ScoreBoard
+  private let scorer: Scorer
   private let clock: Clock
   private let logger: Logger
 
@@ -38,6 +39,7 @@ actor ChangeFeed {
     keyRing = parts.keyRing
     registry = parts.registry
     board = parts.board
+    scorer = parts.scorer
     clock = parts.clock
     logger = parts.logger
     (hints, hint) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -132,8 +134,17 @@ actor ChangeFeed {
         && (before?.isComplete != true || before?.foldingVersion != methodology.foldingVersion)
     }
     if !complete.isEmpty { board.apply(try await results.cells(of: nil, under: complete.map(\.id))) }
+    if set.active.id != known.active.id {
+      // What the lists show is computed before it is asked for.
+      for (index, provider) in registry.providers.enumerated() {
+        if index % 64 == 63 { await Task.yield() }
+        _ = scorer.standing(of: provider, under: set.active)
+      }
+    }
     register.replace(with: set)
-    board.forget(but: Set(set.folding.methodologies.map(\.id)))
+    let folded = Set(set.folding.methodologies.map(\.id))
+    board.forget(but: folded)
+    scorer.forget(but: folded)
   }
 
   private func loadProviders(_ ids: [Identifier]?, evidence: Bool) async throws {

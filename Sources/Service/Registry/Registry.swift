@@ -8,7 +8,8 @@ final class Registry: Sendable {
     var providerByHost: [String: Identifier] = [:]
     var sources: [Identifier: Source] = [:]
     var sourceBySlug: [String: Identifier] = [:]
-    var generation = 0
+    var sourceGeneration = 0
+    var changedProviders: Set<Identifier> = []
   }
   private let state = Mutex(State())
 
@@ -46,8 +47,16 @@ final class Registry: Sendable {
 
   func source(id: Identifier) -> Source? { state.withLock { $0.sources[id] } }
 
-  /// Grows with every change of a provider or source.
-  var generation: Int { state.withLock { $0.generation } }
+  /// Grows with every change of a source.
+  var sourceGeneration: Int { state.withLock { $0.sourceGeneration } }
+
+  /// The providers that changed since this was last asked.
+  func takeChangedProviders() -> Set<Identifier> {
+    state.withLock { state in
+      defer { state.changedProviders = [] }
+      return state.changedProviders
+    }
+  }
 
   var counts: (providers: Int, sources: Int) { state.withLock { ($0.providers.count, $0.sources.count) } }
 
@@ -67,7 +76,7 @@ final class Registry: Sendable {
       state.providers[provider.id] = provider
       state.providerBySlug[provider.slug.text] = provider.id
       for host in provider.details.hosts { state.providerByHost[host.text] = provider.id }
-      state.generation += 1
+      state.changedProviders.insert(provider.id)
     }
   }
 
@@ -79,7 +88,7 @@ final class Registry: Sendable {
       }
       state.sources[source.id] = source
       state.sourceBySlug[source.slug.text] = source.id
-      state.generation += 1
+      state.sourceGeneration += 1
     }
   }
 }

@@ -52,16 +52,16 @@ struct LookupRoutes {
   /// - Returns: for how many seconds the answer may be kept.
   private func write(_ asked: String, under scoring: ScoringMethodology, to json: inout JSONWriter) -> Int {
     let match = parts.registry.match(asked)
-    let document = match.provider.map { parts.scorer.document(of: $0, isFull: false, under: scoring) }
+    let standing = match.provider.map { parts.scorer.standing(of: $0, under: scoring) }
     json.object { json in
       json.member("host", match.host)
       json.member("match", match.kind.rawValue)
       json.member("provider", match.provider?.slug.text)
       json.member("provider_status", match.provider?.status.rawValue)
-      json.member("score", document?.standing.score)
-      json.member("grade", document?.standing.grade)
-      json.member("verdict", (document?.standing.verdict ?? .unknown).rawValue)
+      json.member("score", standing?.score)
+      json.member("grade", standing?.grade)
+      json.member("verdict", (standing?.verdict ?? .unknown).rawValue)
     }
-    return document?.maxAgeSecondsInShort ?? ScoreDocument.unknownAgeSecondsMax
+    return standing?.maxAgeSeconds ?? Standing.unknownAgeSecondsMax
   }
 }

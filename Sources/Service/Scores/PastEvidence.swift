@@ -92,7 +92,7 @@ struct PastEvidenceStore: Sendable {
           check: check, target: row.target, source: source, outcome: row.outcome, countedAt: row.countedAt,
           confidence: row.confidence))
     }
-    let decisions = board.evidence(of: provider)
+    let decisions = board.evidence(of: provider).evidence
     return PastEvidence(
       sources: sources, results: results,
       waivers: decisions.waivers.values.compactMap { $0.known(at: viewpoint.knownAt) },

@@ -25,17 +25,17 @@ struct PastScores: Sendable {
   }
 
   /// The live score, for a methodology that no cells are kept of: evaluated as `Scorer` does it.
-  func live(of provider: Provider, isFull: Bool) async throws -> (body: [UInt8], standing: Standing) {
+  func live(of provider: Provider, isFull: Bool) async throws -> (body: [UInt8], assessment: Assessment) {
     let minute = clock.now().startOfMinute
     let past = try await store.evidence(of: provider.id, from: Viewpoint(asOf: .endOfTime, knownAt: nil))
-    let decided = store.board.evidence(of: provider.id).lastDecidedAt
+    let decided = store.board.evidence(of: provider.id).evidence.lastDecidedAt
     let instant = [past.results.last?.countedAt, decided].compactMap(\.self).reduce(minute, max)
     return document(of: provider, past, at: instant, isFull: isFull)
   }
 
   private func document(
     of provider: Provider, _ past: PastEvidence, at instant: Instant, isFull: Bool
-  ) -> (body: [UInt8], standing: Standing) {
+  ) -> (body: [UInt8], assessment: Assessment) {
     var fold = EvidenceFold(methodology)
     for result in past.results { fold.add(result) }
     let evidence = past.evidence(fold, at: instant)
@@ -45,7 +45,7 @@ struct PastScores: Sendable {
       provider: ScoredProvider(provider), methodology: scoring, assessment: assessment, evaluatedAt: instant,
       waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull
     ).write(to: &json)
-    return (json.bytes, Standing(assessment, at: instant))
+    return (json.bytes, assessment)
   }
 
   /// The score at each of the instants, which ascend. Results are read and folded once, whatever the number of points.

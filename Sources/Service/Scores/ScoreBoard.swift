@@ -3,68 +3,10 @@ import Synchronization
 
 /// The evidence of every provider in memory, folded, so that a score is computed without the database.
 final class ScoreBoard: Sendable {
-  /// A decision that a check does not count for a while.
-  struct Waiver: Sendable {
-    let id: Identifier
-    let check: String
-    let recordedAt: Instant
-    let expiresAt: Instant
-    fileprivate(set) var revokedAt: Instant?
-
-    init(id: Identifier, check: String, recordedAt: Instant, expiresAt: Instant, revokedAt: Instant?) {
-      self.id = id
-      self.check = check
-      self.recordedAt = recordedAt
-      self.expiresAt = expiresAt
-      self.revokedAt = revokedAt
-    }
-
-    func isInForce(at instant: Instant) -> Bool {
-      recordedAt <= instant && instant < expiresAt && (revokedAt.map { instant < $0 } ?? true)
-    }
-
-    /// As it was known then, nil when it was not; all is known when no instant is given.
-    func known(at instant: Instant?) -> Waiver? {
-      guard let instant else { return self }
-      guard recordedAt <= instant else { return nil }
-      var waiver = self
-      waiver.revokedAt = revokedAt.flatMap { $0 <= instant ? $0 : nil }
-      return waiver
-    }
-  }
-
-  /// A concern that an admin declared broken.
-  struct Incident: Sendable {
-    let id: Identifier
-    let concern: String
-    let recordedAt: Instant
-    fileprivate(set) var closedAt: Instant?
-
-    init(id: Identifier, concern: String, recordedAt: Instant, closedAt: Instant?) {
-      self.id = id
-      self.concern = concern
-      self.recordedAt = recordedAt
-      self.closedAt = closedAt
-    }
-
-    func isOpen(at instant: Instant) -> Bool {
-      recordedAt <= instant && (closedAt.map { instant < $0 } ?? true)
-    }
-
-    /// As it was known then, nil when it was not; all is known when no instant is given.
-    func known(at instant: Instant?) -> Incident? {
-      guard let instant else { return self }
-      guard recordedAt <= instant else { return nil }
-      var incident = self
-      incident.closedAt = closedAt.flatMap { $0 <= instant ? $0 : nil }
-      return incident
-    }
-  }
-
-  /// All that a provider's score depends on, but for the sources' trust.
+  /// All that a provider's score depends on, but for the provider itself and the sources' trust.
   struct Evidence: Sendable {
     /// By methodology.
-    fileprivate(set) var cells: [String: [CellKey: StoredCell]] = [:]
+    fileprivate(set) var cells: [String: CellTable] = [:]
     fileprivate(set) var waivers: [Identifier: Waiver] = [:]
     fileprivate(set) var incidents: [Identifier: Incident] = [:]
     /// Grows with every change of the above.
@@ -75,23 +17,27 @@ final class ScoreBoard: Sendable {
       let waived = waivers.values.map { $0.revokedAt ?? $0.recordedAt }.max()
       return [waived, incidents.values.map { $0.closedAt ?? $0.recordedAt }.max()].compactMap(\.self).max()
     }
+
+    /// Whether nothing was ever seen or decided.
+    var isEmpty: Bool { cells.values.allSatisfy { $0.count == 0 } && waivers.isEmpty && incidents.isEmpty }
   }
 
   private struct State {
     var evidence: [Identifier: Evidence] = [:]
-    var documents: [DocumentKey: ScoreDocument] = [:]
+    /// Written once for all providers: there are few checks and sources, and many cells.
+    var names = CellTable.Names()
+    var cellCount = 0
+    var changed: Set<Identifier> = []
     var asOf: Instant?
-  }
-  struct DocumentKey: Hashable {
-    let provider: Identifier
-    let methodology: String
-    let isFull: Bool
   }
   private let state = Mutex(State())
 
   // MARK: - Reading
 
-  func evidence(of provider: Identifier) -> Evidence { state.withLock { $0.evidence[provider] } ?? Evidence() }
+  /// A provider's evidence, and what the numbers in its cells mean.
+  func evidence(of provider: Identifier) -> (evidence: Evidence, names: CellTable.Names) {
+    state.withLock { ($0.evidence[provider] ?? Evidence(), $0.names) }
+  }
 
   /// `Evidence.generation` without a copy of the rest.
   func generation(of provider: Identifier) -> Int { state.withLock { $0.evidence[provider]?.generation } ?? 0 }
@@ -99,13 +45,13 @@ final class ScoreBoard: Sendable {
   /// Up to when results are counted: the last time the database was read or written. Nil before the first time.
   var asOf: Instant? { state.withLock { $0.asOf } }
 
-  func document(_ key: DocumentKey) -> ScoreDocument? { state.withLock { $0.documents[key] } }
+  var counts: (providers: Int, cells: Int) { state.withLock { ($0.evidence.count, $0.cellCount) } }
 
-  func remember(_ document: ScoreDocument, as key: DocumentKey) { state.withLock { $0.documents[key] = document } }
-
-  var counts: (providers: Int, cells: Int) {
+  /// The providers whose evidence changed since this was last asked.
+  func takeChanged() -> Set<Identifier> {
     state.withLock { state in
-      (state.evidence.count, state.evidence.values.reduce(0) { $0 + $1.cells.values.reduce(0) { $0 + $1.count } })
+      defer { state.changed = [] }
+      return state.changed
     }
   }
 
@@ -114,30 +60,39 @@ final class ScoreBoard: Sendable {
   /// Takes over cells as they are stored. Older revisions than those here change nothing: news may come in any order.
   func apply(_ cells: [StoredCell]) {
     state.withLock { state in
-      for cell in cells {
-        let known = state.evidence[cell.provider]?.cells[cell.methodology]?[cell.key]
-        if let known, known.revision >= cell.revision { continue }
-        state.evidence[cell.provider, default: Evidence()].cells[cell.methodology, default: [:]][cell.key] = cell
-        state.evidence[cell.provider]!.generation += 1
+      for (provider, cells) in Dictionary(grouping: cells, by: \.provider) {
+        // Taken out meanwhile, so that the table is changed in place.
+        var evidence = state.evidence.removeValue(forKey: provider) ?? Evidence()
+        for (methodology, cells) in Dictionary(grouping: cells, by: \.methodology) {
+          var table = evidence.cells.removeValue(forKey: methodology) ?? CellTable()
+          let before = table.count
+          if table.apply(cells, &state.names) {
+            evidence.generation += 1
+            state.changed.insert(provider)
+          }
+          state.cellCount += table.count - before
+          evidence.cells[methodology] = table
+        }
+        state.evidence[provider] = evidence
       }
     }
   }
 
-  /// Forgets the cells and the documents of every other methodology.
+  /// Forgets the cells of every other methodology.
   func forget(but methodologies: Set<String>) {
     state.withLock { state in
       for provider in state.evidence.keys {
         for methodology in state.evidence[provider]!.cells.keys where !methodologies.contains(methodology) {
-          state.evidence[provider]!.cells[methodology] = nil
+          state.cellCount -= state.evidence[provider]!.cells.removeValue(forKey: methodology)!.count
         }
       }
-      for key in state.documents.keys where !methodologies.contains(key.methodology) { state.documents[key] = nil }
     }
   }
 
   /// Takes over decisions about one provider. They are merged and not replaced, so news may come in any order: a
   /// decision is never deleted, and what ended stays ended.
   func apply(waivers: [Waiver] = [], incidents: [Incident] = [], of provider: Identifier) {
+    if waivers.isEmpty, incidents.isEmpty { return }
     state.withLock { state in
       var evidence = state.evidence[provider] ?? Evidence()
       for waiver in waivers where evidence.waivers[waiver.id]?.revokedAt == nil { evidence.waivers[waiver.id] = waiver }
@@ -146,6 +101,7 @@ final class ScoreBoard: Sendable {
       }
       evidence.generation += 1
       state.evidence[provider] = evidence
+      state.changed.insert(provider)
     }
   }
 

@@ -7,12 +7,6 @@ struct ScoreListRoutes {
 
   private var parts: RiskService.Parts { service.parts }
 
-  private struct Entry {
-    let provider: Provider
-    let document: ScoreDocument
-    let rank: ScoreRank
-  }
-
   var endpoints: [Endpoint] {
     [
       Endpoint(
@@ -22,51 +16,37 @@ struct ScoreListRoutes {
   }
 
   @Sendable private func list(_ call: Call) async throws -> Response {
-    var query = QueryFields(call.parameters)
-    // One for the whole list, whatever is made active meanwhile.
-    let scoring = parts.methodologies.active
-    let filter = ScoreFilter(&query, scoring.methodology)
-    let order = query.optional("sort") { try $0.oneOf(ScoreOrder.self) } ?? .riskiestFirst
-    _ = query.optional("limit") { _ in try call.parameters.limit() }
-    let after = query.optional("cursor") { field in
-      guard let rank = ScoreRank(try Cursor(parsing: try field.string()), in: order) else { throw Cursor.fault }
-      return rank
-    }
-    try query.finish()
-    let limit = try call.parameters.limit()
-    // Off the request's loop: right after the minute every score has to be computed.
-    return try await service.computing { [self] in
-      var found = await entries(filter, order, after: after, under: scoring)
-      found.sort { $0.rank < $1.rank }
-      var response = Response.page(found, limit: limit, call) {
-        write($1, to: &$0)
-      } cursor: {
-        $0.rank.cursor(in: order)
+    while true {
+      let scoring = parts.methodologies.active
+      var query = QueryFields(call.parameters)
+      let filter = ScoreFilter(&query, scoring.methodology)
+      let order = query.optional("sort") { try $0.oneOf(ScoreOrder.self) } ?? .riskiestFirst
+      _ = query.optional("limit") { _ in try call.parameters.limit() }
+      let after = query.optional("cursor") { field in
+        guard let rank = ScoreRank(try Cursor(parsing: try field.string()), in: order) else { throw Cursor.fault }
+        return rank
       }
-      let age = found.prefix(limit).map(\.document.maxAgeSecondsInShort).min()
-      response.headers += parts.board.headers(maxAgeSeconds: age ?? ScoreDocument.unknownAgeSecondsMax)
-      return response
+      try query.finish()
+      let limit = try call.parameters.limit()
+      let found = await parts.scoreIndex.page(filter, order, after: after, count: limit + 1, under: scoring.id)
+      // None where another methodology was made active in between.
+      if let found { return respond(found, order, limit: limit, call) }
     }
   }
 
-  private func entries(
-    _ filter: ScoreFilter, _ order: ScoreOrder, after: ScoreRank?, under scoring: ScoringMethodology
-  ) async -> [Entry] {
-    var entries: [Entry] = []
-    for (index, provider) in parts.registry.providers.enumerated() where provider.status != .retired {
-      // Whatever else waits for this thread gets its turn.
-      if index % 64 == 63 { await Task.yield() }
-      let document = parts.scorer.document(of: provider, isFull: false, under: scoring)
-      guard filter.matches(document.standing) else { continue }
-      let rank = order.rank(provider, document.standing)
-      if let after, rank <= after { continue }
-      entries.append(Entry(provider: provider, document: document, rank: rank))
+  private func respond(_ found: [ScoreIndex.Entry], _ order: ScoreOrder, limit: Int, _ call: Call) -> Response {
+    var response = Response.page(found, limit: limit, call) {
+      write($1, to: &$0)
+    } cursor: {
+      order.rank($0.provider, $0.standing).cursor(in: order)
     }
-    return entries
+    let age = found.prefix(limit).map(\.standing.maxAgeSeconds).min()
+    response.headers += parts.board.headers(maxAgeSeconds: age ?? Standing.unknownAgeSecondsMax)
+    return response
   }
 
-  private func write(_ entry: Entry, to json: inout JSONWriter) {
-    let standing = entry.document.standing
+  private func write(_ entry: ScoreIndex.Entry, to json: inout JSONWriter) {
+    let standing = entry.standing
     json.object { json in
       json.object("provider") { json in
         json.member("id", entry.provider.id.description)

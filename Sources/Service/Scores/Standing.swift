@@ -13,8 +13,31 @@ struct Standing: Sendable {
   let evaluatedAt: Instant
   /// In the methodology's order.
   let concerns: [ConcernAssessment]
+  /// For how long a client may keep the score, in seconds.
+  let maxAgeSeconds: Int
+  fileprivate let basis: Basis
 
-  init(_ assessment: Assessment, at instant: Instant) {
+  /// What it was computed from.
+  struct Basis: Sendable {
+    /// The newest of the results that count and the decisions; 1970 when there is none.
+    let newest: Instant
+    /// Generations of the provider's evidence and of the sources, and the provider's version.
+    let evidence, provider, sources: Int
+  }
+
+  /// Whether it would be computed again as it is, told without looking at the evidence.
+  func isCurrent(in state: ScoreState) -> Bool {
+    evaluatedAt == max(state.minute, basis.newest) && basis.evidence == state.evidence
+      && basis.provider == state.provider && basis.sources == state.sources
+  }
+
+  /// Whether it was computed from a later state than `other`.
+  func isNewer(than other: Standing) -> Bool {
+    (basis.provider, basis.sources, basis.evidence, evaluatedAt)
+      > (other.basis.provider, other.basis.sources, other.basis.evidence, other.evaluatedAt)
+  }
+
+  init(_ assessment: Assessment, at instant: Instant, maxAgeSeconds: Int, basis: Basis) {
     score = assessment.isShown ? assessment.score : nil
     provisionalScore = assessment.score
     grade = assessment.isShown ? assessment.grade : nil
@@ -23,22 +46,17 @@ struct Standing: Sendable {
     coverage = assessment.coverage
     evaluatedAt = instant
     concerns = assessment.concerns
+    self.maxAgeSeconds = verdict == .unknown ? min(maxAgeSeconds, Self.unknownAgeSecondsMax) : maxAgeSeconds
+    self.basis = basis
   }
+
+  /// So that hosts which nobody registered yet, or nobody probed, are soon asked for again.
+  static let unknownAgeSecondsMax = 10
 }
 
 extension Assessment {
   /// Silence is not safety: without enough evidence there is no score, unless a critical failure is confirmed.
   var isShown: Bool { isSufficient || concerns.contains { $0.critical == .confirmed } }
-}
-
-extension ScoreDocument {
-  /// So that hosts which nobody registered yet, or nobody probed, are soon asked for again.
-  static let unknownAgeSecondsMax = 10
-
-  /// For how long a client may keep the standing, in seconds.
-  var maxAgeSecondsInShort: Int {
-    standing.verdict == .unknown ? min(maxAgeSeconds, Self.unknownAgeSecondsMax) : maxAgeSeconds
-  }
 }
 
 extension ScoreBoard {

@@ -1,0 +1,167 @@
+/// The standings of all providers in the orders in which they are listed, so that a page costs what it shows and not
+/// what there is.
+///
+/// What evidence, decisions and the registry change is taken in before a page is read. What time alone changes is
+/// taken in at each whole minute: at once where it is little, else in the background, and until that is done a list
+/// shows the minute before, as `evaluated_at` says.
+actor ScoreIndex {
+  /// One provider's place in the lists.
+  final class Entry: Sendable {
+    let provider: Provider
+    let standing: Standing
+
+    init(provider: Provider, standing: Standing) {
+      self.provider = provider
+      self.standing = standing
+    }
+  }
+
+  private let scorer: Scorer
+  /// What all entries are of.
+  private var scoring: ScoringMethodology
+  private var entries: [Identifier: Entry] = [:]
+  /// In the orders that were asked for. One that is not current was right before the last sweep.
+  private var lists: [ScoreOrder: (entries: [Entry], isCurrent: Bool)] = [:]
+  /// What changed since its entry was made.
+  private var changed: Set<Identifier> = []
+  /// What time or a source's trust may have changed since.
+  private var aged: Set<Identifier> = []
+  /// What `aged` was last filled for.
+  private var minute = Instant(milliseconds: .min)
+  private var sources = -1
+  private var isSweeping = false
+
+  /// So many entries are computed in one turn: about 10 ms.
+  private static let turnCountMax = 200
+
+  init(scorer: Scorer) {
+    self.scorer = scorer
+    scoring = scorer.methodologies.active
+  }
+
+  /// The entries after a rank that match, in their order.
+  /// - Parameters:
+  ///   - count: how many at most.
+  ///   - methodology: what the filter was made for.
+  /// - Returns: nil when another methodology is active by now.
+  func page(
+    _ filter: ScoreFilter, _ order: ScoreOrder, after: ScoreRank?, count: Int, under methodology: String
+  ) -> [Entry]? {
+    noteChanges()
+    if scoring.id != methodology { return nil }
+    takeChanged()
+    if aged.count <= Self.turnCountMax {
+      place(aged)
+      aged = []
+    }
+    let list = list(in: order)
+    var index = 0
+    if let after { index = list.partitioningIndex { order.rank($0.provider, $0.standing) > after } }
+    var found: [Entry] = []
+    while index < list.count, found.count < count {
+      if filter.matches(list[index].standing) { found.append(list[index]) }
+      index += 1
+    }
+    return found
+  }
+
+  /// Brings every entry up to date, in turns between which pages are read.
+  func sweep() async {
+    noteChanges()
+    if isSweeping { return }
+    isSweeping = true
+    defer { isSweeping = false }
+    while !changed.isEmpty {
+      takeChanged()
+      await Task.yield()
+    }
+    // Computed first and taken over at once: the scorer remembers, so that the second time costs little.
+    let ids = aged
+    for (index, id) in ids.enumerated() {
+      if index % Self.turnCountMax == Self.turnCountMax - 1 { await Task.yield() }
+      _ = entry(of: id)
+    }
+    aged.subtract(ids)
+    if ids.count <= Self.turnCountMax { return place(ids) }
+    for id in ids { entries[id] = entry(of: id) }
+    for order in lists.keys { lists[order]!.isCurrent = false }
+  }
+
+  // MARK: - Keeping up
+
+  private func noteChanges() {
+    let active = scorer.methodologies.active
+    if active.id != scoring.id {
+      // All at once, so that no list is of two; the scorer has computed them before the methodology became active.
+      scoring = active
+      for id in entries.keys { entries[id] = entry(of: id) }
+      for order in lists.keys { lists[order]!.isCurrent = false }
+    }
+    changed.formUnion(scorer.board.takeChanged())
+    changed.formUnion(scorer.registry.takeChangedProviders())
+    let (minute, sources) = (scorer.clock.now().startOfMinute, scorer.registry.sourceGeneration)
+    if minute != self.minute || sources != self.sources {
+      (self.minute, self.sources) = (minute, sources)
+      aged.formUnion(entries.keys)
+    }
+  }
+
+  /// Takes in as many of the changed ones as one turn may.
+  private func takeChanged() {
+    let ids = Set(changed.prefix(Self.turnCountMax))
+    changed.subtract(ids)
+    aged.subtract(ids)
+    place(ids)
+  }
+
+  /// Nil for what no list shows.
+  private func entry(of id: Identifier) -> Entry? {
+    guard let provider = scorer.registry.provider(id: id), provider.status != .retired else { return nil }
+    return Entry(provider: provider, standing: scorer.standing(of: provider, under: scoring))
+  }
+
+  // MARK: - The lists
+
+  /// Makes the entries anew and puts them where they belong now.
+  private func place(_ ids: Set<Identifier>) {
+    for id in ids {
+      let (old, new) = (entries[id], entry(of: id))
+      entries[id] = new
+      for order in lists.keys where lists[order]!.isCurrent {
+        if let old { lists[order]!.entries.remove(at: position(of: old, in: order)) }
+        if let new { lists[order]!.entries.insert(new, at: position(of: new, in: order)) }
+      }
+    }
+  }
+
+  /// Where an entry is, or belongs, in a list that is current.
+  private func position(of entry: Entry, in order: ScoreOrder) -> Int {
+    let rank = order.rank(entry.provider, entry.standing)
+    return lists[order]!.entries.partitioningIndex { order.rank($0.provider, $0.standing) >= rank }
+  }
+
+  private func list(in order: ScoreOrder) -> [Entry] {
+    if let list = lists[order], list.isCurrent { return list.entries }
+    // Sorting what was in order a minute ago costs a fraction of sorting anew.
+    var list = lists[order]?.entries.compactMap { entries[$0.provider.id] } ?? []
+    if list.count < entries.count {
+      let known = Set(list.map(\.provider.id))
+      list += entries.values.filter { !known.contains($0.provider.id) }
+    }
+    list.sort { order.rank($0.provider, $0.standing) < order.rank($1.provider, $1.standing) }
+    lists[order] = (list, true)
+    return list
+  }
+}
+
+extension [ScoreIndex.Entry] {
+  /// The first index whose entry satisfies a condition that all after it satisfy as well; `count` without one.
+  fileprivate func partitioningIndex(where isAtOrBehind: (Element) -> Bool) -> Int {
+    var (low, high) = (startIndex, endIndex)
+    while low < high {
+      let middle = (low + high) / 2
+      if isAtOrBehind(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}
