@@ -158,7 +158,7 @@ import Testing
       items += page.json["items"].array
       next = page.headers["link"].map { String($0.dropFirst().prefix { $0 != ">" }) }
     }
-    #expect(items.count == 700)
+    #expect(items.count == 700, "\(sort)")
     #expect(Set(items.compactMap { $0["provider"]["slug"].string }).count == 700)
     let parts = instance.service.parts
     let scoring = parts.methodologies.active
