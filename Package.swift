@@ -22,6 +22,7 @@ let package = Package(
   targets: [
     .systemLibrary(
       name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CPublicSuffix", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),
     .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
@@ -32,7 +33,7 @@ let package = Package(
     .target(name: "RiskModel", dependencies: ["JSON"], swiftSettings: strict),
     .target(
       name: "HTTPServer",
-      dependencies: ["EventLoop", "JSON", "CMicroHTTPD", .product(name: "Logging", package: "swift-log")],
+      dependencies: ["EventLoop", "JSON", "CMicroHTTPD", "CZlib", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
     .target(
       name: "Postgres",

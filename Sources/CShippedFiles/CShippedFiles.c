@@ -18,6 +18,9 @@ static const unsigned char migrations_0002_evidence_sql[] = {
 static const unsigned char migrations_0003_decisions_sql[] = {
 #embed "../../migrations/0003_decisions.sql"
 };
+static const unsigned char migrations_0004_idempotency_sql[] = {
+#embed "../../migrations/0004_idempotency.sql"
+};
 static const unsigned char migrations_0006_methodologies_sql[] = {
 #embed "../../migrations/0006_methodologies.sql"
 };
@@ -31,6 +34,7 @@ static const ShippedFile files[] = {
     {"migrations/0001_registry.sql", migrations_0001_registry_sql, sizeof migrations_0001_registry_sql},
     {"migrations/0002_evidence.sql", migrations_0002_evidence_sql, sizeof migrations_0002_evidence_sql},
     {"migrations/0003_decisions.sql", migrations_0003_decisions_sql, sizeof migrations_0003_decisions_sql},
+    {"migrations/0004_idempotency.sql", migrations_0004_idempotency_sql, sizeof migrations_0004_idempotency_sql},
     {"migrations/0006_methodologies.sql", migrations_0006_methodologies_sql, sizeof migrations_0006_methodologies_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };

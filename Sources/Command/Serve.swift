@@ -13,10 +13,17 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Where to listen. (default: 127.0.0.1:8080)", valueName: "host:port"))
   var listen: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "An origin whose pages may call, such as https://portal.example; may be repeated. In the environment they are "
+        + "separated by commas. (default: none)", valueName: "origin"))
+  var corsOrigin: [String] = []
+
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
     let logger = try common.logger()
+    let crossOrigin = try crossOriginPolicy()
     let address = try ListenAddress(parsing: listen ?? environment("RELAYRISK_LISTEN") ?? "127.0.0.1:8080")
     raiseDescriptorLimit()
     try await Backend.with(common, logger: logger) { backend in
@@ -26,12 +33,19 @@ struct Serve: AsyncParsableCommand {
           services: [
             // Stopped in reverse: first no more requests, then no more news, then the connections.
             .init(service: Following(service: service, backend: backend, logger: logger)),
-            .init(service: Listening(service: service, address: address, logger: logger)),
+            .init(service: Listening(service: service, address: address, crossOrigin: crossOrigin, logger: logger)),
           ],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
       try await group.run()
     }
     logger.info("stopped")
+  }
+
+  /// - Throws: when one is no origin, before anything is started.
+  private func crossOriginPolicy() throws -> CrossOriginPolicy? {
+    let inherited = environment("RELAYRISK_CORS_ORIGINS")?.split(separator: ",") ?? []
+    let origins = corsOrigin.isEmpty ? inherited.map { $0.trimmingPrefix(" ") }.map(String.init) : corsOrigin
+    return origins.isEmpty ? nil : try CrossOriginPolicy(origins: origins)
   }
 
   /// The lifecycle package reports its own steps at every level; only its errors are news.
@@ -110,12 +124,13 @@ private struct Following: Service {
 private struct Listening: Service {
   let service: RiskService
   let address: ListenAddress
+  let crossOrigin: CrossOriginPolicy?
   let logger: Logger
 
   func run() async throws {
     let server = Server(
       router: try service.router(), listen: address, logger: logger, problem: RiskService.problem,
-      observe: service.observe)
+      observe: service.observe, crossOrigin: crossOrigin)
     do {
       let bound = try server.start()
       printError("relayrisk listens on http://\(bound)")

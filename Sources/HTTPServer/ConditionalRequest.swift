@@ -9,10 +9,13 @@ public enum ConditionalRequest {
     }
   }
 
-  /// Whether `If-Match` names the representation. Strong comparison: a weak tag matches nothing.
+  /// Whether `If-Match` names the representation, in whatever coding its sender got it. Strong comparison: a weak tag
+  /// matches nothing.
   /// - Parameter fields: every `If-Match` line, each a list of tags or `*`.
   public static func matchesStrongly(_ fields: [String], entityTag: String) -> Bool {
-    fields.contains { field in field == "*" || tags(in: field).contains { $0 == entityTag } }
+    fields.contains { field in
+      field == "*" || tags(in: field).contains { ContentCoding.plainTag($0) == entityTag }
+    }
   }
 
   /// What a 304 carries of the 200 it stands for (section 15.4.5): all but what describes the body it does not have.

@@ -25,6 +25,7 @@ final class Daemon: EventSource, @unchecked Sendable {
   let logger: Logger
   let problem: @Sendable (any Error) -> Problem?
   let observe: @Sendable (RequestSummary) -> Void
+  let crossOrigin: CrossOriginPolicy?
   let gate: ConnectionGate
   let lingering: Lingering
   /// From the head to the end of the answer.
@@ -49,6 +50,7 @@ final class Daemon: EventSource, @unchecked Sendable {
     logger = configuration.logger
     problem = configuration.problem
     observe = configuration.observe
+    crossOrigin = configuration.crossOrigin
     lingering = Lingering(loop: loop, bytesMax: configuration.limits.refusedBodyBytesMax)
   }
 

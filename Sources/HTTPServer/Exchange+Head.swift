@@ -53,7 +53,9 @@ extension Exchange {
     case .methodNotAllowed(let allow):
       return refuse(
         Problem(.methodNotAllowed, "\(methodName) is not one of \(allow)", headers: [("Allow", allow)]))
-    case .options(let allow): return refuse(with: Response(status: 204, headers: [("Allow", allow)]))
+    case .options(let allow):
+      let granted = daemon.crossOrigin?.preflightHeaders(for: headers, allow: allow) ?? []
+      return refuse(with: Response(status: 204, headers: [("Allow", allow)] + granted))
     case .route(let route, let parameters):
       let head = RequestHead(
         requestID: requestID, method: method ?? route.method, target: self.target, pathParameters: parameters,
@@ -71,11 +73,20 @@ extension Exchange {
     case .refuse(let problem): return refuse(problem)
     case .later(let decide): return wait { .admission(await decide()) }
     case .direct, .async:
-      if let problem = bodyRefusal() { return refuse(problem) }
+      if let problem = notAcceptable() ?? bodyRefusal() { return refuse(problem) }
       handler = admission
       stage = .body
       return .YES
     }
+  }
+
+  /// Why no answer would be acceptable. Before the body: what a write would answer in vain is not done.
+  private func notAcceptable() -> Problem? {
+    guard let route, !route.produces.isEmpty, !MediaRanges.accept(route.produces, headers.all("Accept")) else {
+      return nil
+    }
+    return Problem(
+      .notAcceptable, "Accept excludes \(route.produces.joined(separator: " and ")), which is all there is")
   }
 
   /// Why the body must not come, from what the head says of it. After the admission: who has no key learns nothing of
@@ -86,10 +97,12 @@ extension Exchange {
       return tooLarge(route)
     }
     if framing.body == .chunked, route.contentTypes.isEmpty { return tooLarge(route) }
-    if let coding = headers["Content-Encoding"], coding.lowercased() != "identity" {
+    guard let isPacked = Self.isPacked(headers.all("Content-Encoding")) else {
       return Problem(
-        .unsupportedMediaType, "Content-Encoding must be identity", headers: [("Accept-Encoding", "identity")])
+        .unsupportedMediaType, "Content-Encoding must be gzip or identity",
+        headers: [("Accept-Encoding", "gzip, identity")])
     }
+    isBodyPacked = isPacked
     // Parameters are not looked at: JSON is UTF-8 whatever `charset` says.
     let type = headers["Content-Type"]?.prefix { $0 != ";" && $0 != " " && $0 != "\t" }.lowercased()
     guard let type, route.contentTypes.contains(type) else {

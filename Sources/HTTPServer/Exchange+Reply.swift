@@ -22,15 +22,19 @@ extension Exchange {
     // Every answer of a server that stops ends its connection, so that none is idle when the server is gone.
     let closes = closes || daemon.phase != .serving
     let requestID = requestIDHeader(status: response.status)
-    let isNotModified = isNotModified(response)
+    let (isGzip, isNotModified) = selection(of: response)
+    let isCodable = response.isCodable
+    let response = isGzip ? response.gzipped() : response
     var headers = response.headers
     var bytes: [UInt8] = []
     switch response.body {
     case .none: break
-    case .bytes(let body): bytes = body
+    case .bytes(let body):
+      bytes = body
+      if isCodable { headers = headers.varying(on: "Accept-Encoding") }
     case .prepared(let prepared):
       // The short way, for reads: nothing is copied or added, every loop sends from the same memory.
-      if headers.isEmpty, requestID == nil, !closes, response.status == prepared.status {
+      if headers.isEmpty, requestID == nil, daemon.crossOrigin == nil, !closes, response.status == prepared.status {
         if isNotModified {
           return try prepared.withNotModified { queue($0, status: 304, bodyBytes: prepared.body.count) }
         }
@@ -42,9 +46,18 @@ extension Exchange {
     // With the body, which is not sent with this status: the length announced has to be the representation's.
     if isNotModified { headers = ConditionalRequest.headersKept(headers) }
     if let requestID { headers.append(("X-Request-Id", requestID)) }
+    headers = withCrossOrigin(headers)
     let status = isNotModified ? 304 : response.status
     let message = try MessageHandle(status: status, headers: headers, body: bytes, closesConnection: closes)
     return queue(message, status: status, bodyBytes: bytes.count)
+  }
+
+  /// On errors too, or the page could not read them; and `Vary` on all, since another origin gets another answer.
+  private func withCrossOrigin(
+    _ headers: [(name: String, value: String)]
+  ) -> [(name: String, value: String)] {
+    guard let policy = daemon.crossOrigin else { return headers }
+    return headers.varying(on: "Origin") + policy.headers(for: self.headers)
   }
 
   /// Hands the message to libmicrohttpd, which keeps a reference of its own until it is sent.
@@ -62,14 +75,6 @@ extension Exchange {
       sent.utf8.allSatisfy({ 0x21...0x7E ~= $0 })
     else { return nil }
     return sent
-  }
-
-  /// Once for all routes: a handler that sets `ETag` need not know of conditions.
-  private func isNotModified(_ response: Response) -> Bool {
-    guard response.status == 200, let head, head.method == .get || head.method == .head,
-      headers.occurrences(of: "If-None-Match") > 0, let tag = response.header("ETag")
-    else { return false }
-    return ConditionalRequest.matches(headers.all("If-None-Match"), entityTag: tag)
   }
 
   // MARK: - Errors
@@ -101,7 +106,7 @@ extension Exchange {
   func cutOff() -> MHD_Result {
     if let refusal, case .bytes(let body) = refusal.body {
       var text = "HTTP/1.1 \(refusal.status) Refused\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n"
-      for header in refusal.headers { text += "\(header.name): \(header.value)\r\n" }
+      for header in withCrossOrigin(refusal.headers) { text += "\(header.name): \(header.value)\r\n" }
       text += "X-Request-Id: \(requestID)\r\nContent-Length: \(body.count)\r\n\r\n"
       let bytes = Array(text.utf8) + body
       // The socket does not block, and a full buffer is not waited for: this client is not owed more.

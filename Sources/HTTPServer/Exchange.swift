@@ -49,6 +49,8 @@ final class Exchange: @unchecked Sendable {
   var task: Task<Void, Never>?
 
   var body: [UInt8] = []
+  /// The body comes in gzip.
+  var isBodyPacked = false
   var bodyBytesReceived = 0
   var status = 0
   var responseBodyBytes = 0
@@ -116,17 +118,28 @@ final class Exchange: @unchecked Sendable {
   /// The last callback: the request is complete, and an answer now keeps the connection.
   private func runHandler() -> MHD_Result {
     if let refusal { return reply(refusal) }
-    guard let head else { return .NO }
-    let request = Request(head: head, body: body)
-    body = []
+    guard let head, let route, let handler else { return .NO }
+    let body = body
+    self.body = []
+    if isBodyPacked { return runHandler(handler, head: head, packed: body, route: route) }
+    return run(handler, Request(head: head, body: body))
+  }
+
+  func run(_ handler: Admission, _ request: Request) -> MHD_Result {
     switch handler {
     case .direct(let handler):
-      do { return reply(try handler(request)) } catch { return reply(response(for: error)) }
+      do {
+        let response = try handler(request)
+        if isPackedElsewhere(response) { return wait { .response(await self.packed(response)) } }
+        return reply(response)
+      } catch {
+        return reply(response(for: error))
+      }
     case .async(let handler):
       return wait {
-        do { return .response(try await handler(request)) } catch { return .failure(error) }
+        do { return .response(await self.packed(try await handler(request))) } catch { return .failure(error) }
       }
-    case .refuse, .later, nil: return .NO
+    case .refuse, .later: return .NO
     }
   }
 
@@ -206,6 +219,7 @@ final class Exchange: @unchecked Sendable {
       RequestSummary(
         method: methodName, route: route?.pattern, status: status, duration: now - startedAt,
         requestBodyBytes: bodyBytesReceived, responseBodyBytes: responseBodyBytes,
-        isComplete: isComplete && status != 0, peer: connection.peer, errorLogged: errorLogged, requestID: requestID))
+        isComplete: isComplete && status != 0, peer: connection.peer,
+        traceParent: TraceParent.valid(in: headers), errorLogged: errorLogged, requestID: requestID))
   }
 }

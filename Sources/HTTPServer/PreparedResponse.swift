@@ -11,16 +11,18 @@ public final class PreparedResponse: Sendable {
 
   let message: MessageHandle
   private let notModified = Mutex<NotModified?>(nil)
+  private let twin = Mutex<PreparedResponse?>(nil)
 
   /// - Throws: what `Response` documents as answered with 500, here before anything is sent.
   public init(
     status: Int = 200, headers: [(name: String, value: String)] = [], body: [UInt8] = []
   ) throws(ResponseFault) {
+    let isCodable = Response(status: status, headers: headers, body: .bytes(body)).isCodable
     self.status = status
-    self.headers = headers
+    self.headers = isCodable ? headers.varying(on: "Accept-Encoding") : headers
     self.body = body
     entityTag = headers.value(of: "ETag")
-    message = try MessageHandle(status: status, headers: headers, body: body)
+    message = try MessageHandle(status: status, headers: self.headers, body: body)
   }
 
   func header(_ name: String) -> String? { headers.value(of: name) }
@@ -38,6 +40,19 @@ public final class PreparedResponse: Sendable {
     }
     return send(shared.message)
   }
+
+  /// The same in gzip, packed when it is first wanted; nil when there is no memory for it. Two that want it at once may
+  /// both pack it, which is the same bytes twice and then forgotten.
+  func gzipTwin() -> PreparedResponse? {
+    if let twin = twin.withLock({ $0 }) { return twin }
+    guard let packed = Gzip.compressed(body),
+      let made = try? PreparedResponse(status: status, headers: Response.gzipHeaders(headers), body: packed)
+    else { return nil }
+    twin.withLock { $0 = made }
+    return made
+  }
+
+  var hasGzipTwin: Bool { twin.withLock { $0 != nil } }
 
   /// In a box, so that it is sent outside the lock.
   private final class NotModified: Sendable {

@@ -64,7 +64,7 @@ public struct Problem: Error, Sendable {
 extension Problem.Kind {
   public static let malformedRequest = Problem.Kind(
     code: "malformed-request", status: 400, title: "Malformed request",
-    explanation: "The request line, a header or an escape in the target breaks the rules of HTTP. "
+    explanation: "The request line, a header, an escape in the target or the coding of the body breaks its rules. "
       + "Correct the client; where the end of the request was in doubt, the connection was closed.")
   public static let notFound = Problem.Kind(
     code: "not-found", status: 404, title: "Not found",
@@ -72,13 +72,18 @@ extension Problem.Kind {
   public static let methodNotAllowed = Problem.Kind(
     code: "method-not-allowed", status: 405, title: "Method not allowed",
     explanation: "The path exists, but not for this method. The Allow header lists those it has.")
+  public static let notAcceptable = Problem.Kind(
+    code: "not-acceptable", status: 406, title: "Not acceptable",
+    explanation: "The Accept header excludes every media type that the resource has. Errors are problem details "
+      + "whatever it says.")
   public static let bodyTooLarge = Problem.Kind(
     code: "body-too-large", status: 413, title: "Body too large",
     explanation: "The body is longer than the resource takes, or the resource takes none. "
       + "The rest of the body may not have been read.")
   public static let unsupportedMediaType = Problem.Kind(
     code: "unsupported-media-type", status: 415, title: "Unsupported media type",
-    explanation: "The body's Content-Type is not one the resource takes, or its Content-Encoding is not identity.")
+    explanation:
+      "The body's Content-Type is not one the resource takes, or its Content-Encoding is neither gzip nor identity.")
   public static let internalError = Problem.Kind(
     code: "internal-error", status: 500, title: "Internal error",
     explanation: "The service failed. The log of the service has the cause under the request id.")
@@ -91,7 +96,7 @@ extension Problem.Kind {
 
   /// Every kind that the server itself answers with.
   public static let all: [Problem.Kind] = [
-    .malformedRequest, .notFound, .methodNotAllowed, .bodyTooLarge, .unsupportedMediaType, .internalError,
-    .shuttingDown, .deadlineExceeded,
+    .malformedRequest, .notFound, .methodNotAllowed, .notAcceptable, .bodyTooLarge, .unsupportedMediaType,
+    .internalError, .shuttingDown, .deadlineExceeded,
   ]
 }

@@ -16,6 +16,8 @@ public struct RequestSummary: Sendable {
   /// False when the connection ended before the whole answer was sent.
   public let isComplete: Bool
   public let peer: Peer
+  /// `traceparent` as it was sent, when it is valid.
+  public let traceParent: String?
   /// Whether the server logged an error under the request id already.
   public let errorLogged: Bool
   let requestID: RequestID

@@ -20,6 +20,9 @@ public struct Route: Sendable {
   /// Media types of the body that are read, without parameters, in lower case. Empty: the route takes no body, and a
   /// request that has one is answered with 413.
   public let contentTypes: [String]
+  /// Media types of the body of a successful answer, without parameters, in lower case. A client that takes none of
+  /// them is answered with 406. Empty: there is no such body, and nothing is asked.
+  public let produces: [String]
   /// Replaces `ServerLimits.requestDeadlineSeconds` when it is not nil.
   public let requestDeadlineSeconds: Int?
   /// Called on the loop once the head is known: the place for keys and scopes, before body and parameters are looked
@@ -28,12 +31,13 @@ public struct Route: Sendable {
 
   public init(
     _ method: Method, _ pattern: String, bodyBytesMax: Int = 128 * 1024, contentTypes: [String] = [],
-    requestDeadlineSeconds: Int? = nil, admit: @escaping @Sendable (RequestHead) -> Admission
+    produces: [String] = [], requestDeadlineSeconds: Int? = nil, admit: @escaping @Sendable (RequestHead) -> Admission
   ) {
     self.method = method
     self.pattern = pattern
     self.bodyBytesMax = bodyBytesMax
     self.contentTypes = contentTypes
+    self.produces = produces
     self.requestDeadlineSeconds = requestDeadlineSeconds
     self.admit = admit
   }

@@ -10,6 +10,7 @@ struct ServerConfiguration: Sendable {
   let logger: Logger
   let problem: @Sendable (any Error) -> Problem?
   let observe: @Sendable (RequestSummary) -> Void
+  let crossOrigin: CrossOriginPolicy?
 }
 
 /// An HTTP/1.1 server over several event loops.
@@ -38,17 +39,18 @@ public final class Server: Sendable {
   ///   - problem: what an error thrown by a handler is answered with, `Problem`s excepted; nil answers 500 and logs the
   ///     error under the request id. Called on any loop.
   ///   - observe: called once for each finished request, on its loop: it must not block.
+  ///   - crossOrigin: which pages of other origins may call; nil says nothing to browsers, which then let none.
   public convenience init(
     router: Router, listen: ListenAddress, limits: ServerLimits = .init(),
     loops: Int = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))), logger: Logger,
     problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil },
-    observe: @escaping @Sendable (RequestSummary) -> Void = { _ in }
+    observe: @escaping @Sendable (RequestSummary) -> Void = { _ in }, crossOrigin: CrossOriginPolicy? = nil
   ) {
     precondition(loops > 0, "a server needs a loop")
     let made = (0..<loops).map { EventLoop(name: "http-\($0)") }
     self.init(
       router: router, listen: listen, limits: limits, on: made, ownsLoops: true, logger: logger, problem: problem,
-      observe: observe)
+      observe: observe, crossOrigin: crossOrigin)
   }
 
   /// A server on loops of the caller, who starts them before `start()` and stops them after `stop()`: for handlers that
@@ -56,25 +58,26 @@ public final class Server: Sendable {
   public convenience init(
     router: Router, listen: ListenAddress, limits: ServerLimits = .init(), on loops: [EventLoop], logger: Logger,
     problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil },
-    observe: @escaping @Sendable (RequestSummary) -> Void = { _ in }
+    observe: @escaping @Sendable (RequestSummary) -> Void = { _ in }, crossOrigin: CrossOriginPolicy? = nil
   ) {
     precondition(!loops.isEmpty, "a server needs a loop")
     self.init(
       router: router, listen: listen, limits: limits, on: loops, ownsLoops: false, logger: logger, problem: problem,
-      observe: observe)
+      observe: observe, crossOrigin: crossOrigin)
   }
 
   private init(
     router: Router, listen: ListenAddress, limits: ServerLimits, on loops: [EventLoop], ownsLoops: Bool,
     logger: Logger, problem: @escaping @Sendable (any Error) -> Problem?,
-    observe: @escaping @Sendable (RequestSummary) -> Void
+    observe: @escaping @Sendable (RequestSummary) -> Void, crossOrigin: CrossOriginPolicy?
   ) {
     self.loops = loops
     self.ownsLoops = ownsLoops
     self.listen = listen
     gate = ConnectionGate(limits: limits)
     configuration = ServerConfiguration(
-      router: router, limits: limits, logger: logger, problem: problem, observe: observe)
+      router: router, limits: limits, logger: logger, problem: problem, observe: observe,
+      crossOrigin: crossOrigin)
   }
 
   /// Starts listening; requests are answered from then on. Called once, not on one of the loops. The threads of own

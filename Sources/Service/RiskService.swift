@@ -1,3 +1,4 @@
+import Crypto
 import EventLoop
 import HTTPServer
 import Logging
@@ -46,7 +47,8 @@ public final class RiskService: Sendable {
       keyRing = KeyRing()
       registry = Registry()
       board = ScoreBoard()
-      scorer = Scorer(methodologies: methodologies, registry: registry, board: board, clock: clock)
+      scorer = Scorer(
+        catalogue: catalogue, methodologies: methodologies, registry: registry, board: board, clock: clock)
       scoreIndex = ScoreIndex(scorer: scorer)
       metrics = Metrics()
     }
@@ -55,6 +57,7 @@ public final class RiskService: Sendable {
   let parts: Parts
   let feed: ChangeFeed
   private let intakeOnceLoaded = Mutex<Intake?>(nil)
+  private let idempotencyOnceLoaded = Mutex<Idempotency?>(nil)
   private let reader: EventLoop
 
   /// The migrations that the service needs.
@@ -71,7 +74,7 @@ public final class RiskService: Sendable {
   }
 
   /// A body larger than this takes long enough to read that it is read elsewhere: about a millisecond.
-  private static let ownThreadBytesMin = 64 * 1024
+  static let ownThreadBytesMin = 64 * 1024
 
   /// Runs `work` on the body of a request, off the loops that answer requests when the body is large.
   func reading<Value: Sendable>(
@@ -97,6 +100,11 @@ public final class RiskService: Sendable {
     try await parts.methodologyStore.ship(parts.catalogue.scoringMethodology, at: parts.clock.now())
     try await feed.load(evidence: evidence)
     if evidence { await parts.scoreIndex.sweep() }
+    idempotencyOnceLoaded.withLock {
+      $0 = Idempotency(
+        store: IdempotencyStore(database: parts.database), digestKey: SymmetricKey(data: digestKey),
+        identifiers: parts.identifiers, clock: parts.clock, reader: reader)
+    }
     intakeOnceLoaded.withLock {
       $0 = Intake(
         store: parts.results, methodologies: parts.methodologyStore, changes: parts.changes, board: parts.board,
@@ -131,6 +139,12 @@ public final class RiskService: Sendable {
     return intake
   }
 
+  /// - Throws: the problem that says that the service is still loading.
+  private func idempotency() throws -> Idempotency {
+    guard let idempotency = idempotencyOnceLoaded.withLock({ $0 }) else { throw Problem.starting }
+    return idempotency
+  }
+
   // MARK: - HTTP
 
   /// Every route with what it asks of its caller.
@@ -153,7 +167,10 @@ public final class RiskService: Sendable {
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.
   public func router() throws -> Router {
     let gate = Gate(keys: parts.keyRing, registry: parts.registry, catchUp: { [feed] in try await feed.catchUp() })
-    return try Router(endpoints.map { $0.route(behind: gate, isLoaded: { [self] in isLoaded }) })
+    return try Router(
+      endpoints.map { endpoint in
+        endpoint.route(behind: gate, isLoaded: { [self] in isLoaded }, idempotency: { [self] in try idempotency() })
+      })
   }
 
   /// How errors of handlers are shown.
@@ -165,13 +182,13 @@ public final class RiskService: Sendable {
     let isRead = summary.method == "GET" || summary.method == "HEAD" || summary.method == "OPTIONS"
     // A successful read writes no line: there are too many, and nothing to learn from one.
     if isRead, summary.status < 400, summary.isComplete { return }
-    parts.logger.info(
-      "request",
-      metadata: [
-        "id": "\(summary.id)", "method": "\(summary.method)", "route": "\(summary.route ?? "-")",
-        "status": "\(summary.status)", "milliseconds": "\(summary.duration.wholeMilliseconds)",
-        "peer": "\(summary.peer.address)",
-      ])
+    var metadata: Logger.Metadata = [
+      "id": "\(summary.id)", "method": "\(summary.method)", "route": "\(summary.route ?? "-")",
+      "status": "\(summary.status)", "milliseconds": "\(summary.duration.wholeMilliseconds)",
+      "peer": "\(summary.peer.address)",
+    ]
+    if let traceParent = summary.traceParent { metadata["traceparent"] = "\(traceParent)" }
+    parts.logger.info("request", metadata: metadata)
   }
 }
 

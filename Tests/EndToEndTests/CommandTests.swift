@@ -14,6 +14,7 @@ import Testing
       (["keys", "create", "--name", "x", "--scope", "results:write"], "--source"),
       (["serve", "--listen", "nowhere"], "port"),
       (["serve", "--log-format", "xml"], "xml"),
+      (["serve", "--cors-origin", "https://portal.example/"], "https://portal.example/"),
       (["import", "testssl", "/nonexistent", "--provider", "a", "--source", "b"], "/nonexistent"),
       (["score", "/nonexistent"], "/nonexistent"),
       (["score", "-"], "the input is not JSON"),
@@ -24,6 +25,21 @@ import Testing
       #expect(outcome.errors.contains(sentence), "\(arguments): \(outcome.errors)")
       #expect(outcome.output.isEmpty, "\(arguments)")
     }
+  }
+
+  @Test func pagesOfAConfiguredOriginMayCallAndTracesAreLogged() async throws {
+    let service = RunningService()
+    let key = try await service.createKey()
+    try await service.start(arguments: ["--cors-origin", "https://portal.example"])
+    let called = service.client(key: key)
+    let read = try await called.get("/v1/concerns", headers: ["Origin": "https://portal.example"])
+    #expect(read.headers["access-control-allow-origin"] == "https://portal.example")
+    let other = try await called.get("/v1/concerns", headers: ["Origin": "https://other.example"])
+    #expect(other.status == 200 && other.headers["access-control-allow-origin"] == nil)
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    _ = try await called.post("/v1/sources", #"{"slug":"lab","name":"L"}"#, headers: ["traceparent": trace])
+    _ = try await waitFor("the log line") { service.errors.contains("traceparent=\(trace)") ? true : nil }
+    #expect(await service.end(SIGTERM) == 0)
   }
 
   @Test func subcommandsWorkWithoutTheServiceAndWhileItRuns() async throws {

@@ -4,7 +4,8 @@ import Glibc
 struct Reply {
   var status: Int
   var headers: [(name: String, value: String)]
-  var body: String
+  var bytes: [UInt8] = []
+  var body: String { String(decoding: bytes, as: UTF8.self) }
 
   subscript(_ name: String) -> String? { headers.first { $0.name.lowercased() == name.lowercased() }?.value }
 }
@@ -68,6 +69,14 @@ final class TestClient {
     try send(lines.joined(separator: "\r\n") + "\r\n\r\n" + (body ?? ""))
   }
 
+  /// Posts a body that may be no text.
+  func post(_ target: String, _ headers: [String] = [], bytes: [UInt8]) throws -> Reply {
+    let own = ["Content-Type: application/json", "Content-Length: \(bytes.count)"]
+    let lines = ["POST \(target) HTTP/1.1", "Host: test"] + own + headers
+    try send(Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + bytes)
+    return try read()
+  }
+
   /// Sends a request and reads its response.
   func exchange(
     _ method: String = "GET", _ target: String, _ headers: [String] = [], body: String? = nil
@@ -94,7 +103,7 @@ final class TestClient {
     guard let status = lines.first?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
       throw ClientFault.malformed(lines.joined(separator: "|"))
     }
-    var reply = Reply(status: status, headers: [], body: "")
+    var reply = Reply(status: status, headers: [])
     for line in lines.dropFirst() {
       guard let colon = line.firstIndex(of: ":") else { throw ClientFault.malformed(String(line)) }
       reply.headers.append(
@@ -103,7 +112,7 @@ final class TestClient {
     let length = reply["Content-Length"].flatMap { Int($0) } ?? 0
     if !isHead, status >= 200, status != 204, status != 304 {
       while buffer.count < length { try receive() }
-      reply.body = String(decoding: buffer[..<length], as: UTF8.self)
+      reply.bytes = Array(buffer[..<length])
       buffer.removeFirst(length)
     }
     return reply

@@ -14,10 +14,10 @@ struct TestServer: Sendable {
   /// Starts a server, runs `test` on a thread that may block, and stops the server.
   static func run(
     _ routes: [Route], limits: ServerLimits = ServerLimits(drainGraceSeconds: 5), loops: Int = 2,
-    problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil },
+    problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil }, crossOrigin: CrossOriginPolicy? = nil,
     _ test: @escaping @Sendable (TestServer) throws -> Void
   ) async throws {
-    let started = try start(routes, limits: limits, loops: loops, problem: problem)
+    let started = try start(routes, limits: limits, loops: loops, problem: problem, crossOrigin: crossOrigin)
     let outcome = await offThePool { Result { try test(started) } }
     await started.server.stop()
     try outcome.get()
@@ -25,13 +25,14 @@ struct TestServer: Sendable {
 
   static func start(
     _ routes: [Route], limits: ServerLimits = ServerLimits(drainGraceSeconds: 5), loops: Int = 2,
-    problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil }
+    problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil }, crossOrigin: CrossOriginPolicy? = nil
   ) throws -> TestServer {
     let log = TestLog()
     let summaries = Collected<RequestSummary>()
     let server = Server(
       router: try Router(routes), listen: try ListenAddress(parsing: "127.0.0.1:0"), limits: limits, loops: loops,
-      logger: Logger(label: "test") { _ in log }, problem: problem, observe: { summaries.append($0) })
+      logger: Logger(label: "test") { _ in log }, problem: problem, observe: { summaries.append($0) },
+      crossOrigin: crossOrigin)
     return TestServer(server: server, port: try server.start().port, log: log, summaries: summaries)
   }
 

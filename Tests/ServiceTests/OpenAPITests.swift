@@ -79,6 +79,34 @@ import Yams
     }
   }
 
+  @Test func answersAreWhatTheRoutesProduce() {
+    for (endpoint, operation) in described {
+      let responses = map(operation["responses"])
+      let produced = responses.filter { $0.key.hasPrefix("2") }
+        .flatMap { map(resolve(map($0.value))["content"]).keys }
+      #expect(
+        Set(produced) == Set(endpoint.produces),
+        "\(endpoint.title): make the content types of the answers in openapi.yaml what its Endpoint produces")
+      #expect(
+        (responses["406"] != nil) == !endpoint.produces.isEmpty,
+        "\(endpoint.title): an operation that answers with a body has 406 in openapi.yaml, others have not")
+    }
+  }
+
+  @Test func headersAreThoseOfTheRoutes() {
+    for (endpoint, operation) in described {
+      let headers = Set(
+        list(operation["parameters"]).map(resolve).filter { $0["in"] as? String == "header" }
+          .compactMap { $0["name"] as? String })
+      #expect(
+        headers.contains("Idempotency-Key") == endpoint.takesIdempotencyKey,
+        "\(endpoint.title): writes, and they alone, take Idempotency-Key in openapi.yaml")
+      #expect(
+        headers.contains("Accept-Language") == endpoint.isTranslated,
+        "\(endpoint.title): what its Endpoint translates, and that alone, takes Accept-Language in openapi.yaml")
+    }
+  }
+
   @Test func problemTypesAreThoseServed() {
     let described = Set(map(map(map(document["components"])["schemas"])["ProblemType"])["enum"] as? [String] ?? [])
     let served = Set(Problem.Kind.served.map { "/problems/" + $0.code })

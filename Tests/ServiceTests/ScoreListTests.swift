@@ -184,7 +184,7 @@ import Testing
       new.details.name = "Renamed"
       new.version += 1
       parts.registry.apply(new)
-      _ = parts.scorer.document(of: old, isFull: false, under: parts.methodologies.active)
+      _ = parts.scorer.document(of: old, isFull: false, in: .english, under: parts.methodologies.active)
       #expect(try await instance.client.get("/v1/providers/acme/score").json["provider"]["name"].string == "Renamed")
     }
   }

@@ -11,12 +11,13 @@ struct KeyRoutes {
     [
       Endpoint(
         method: .post, pattern: "/v1/keys", requirement: .scopes([.admin]), contentTypes: ["application/json"],
-        handler: .async(create)),
+        secret: "key", handler: .async(create)),
       Endpoint(
         method: .get, pattern: "/v1/keys", requirement: .scopes([.admin]), parameters: ["limit", "cursor"],
         handler: .async(list)),
       Endpoint(
-        method: .delete, pattern: "/v1/keys/{id}", requirement: .scopes([.admin]), handler: .async(revoke)),
+        method: .delete, pattern: "/v1/keys/{id}", requirement: .scopes([.admin]), produces: [],
+        handler: .async(revoke)),
     ]
   }
 

@@ -1,3 +1,4 @@
+import HTTPServer
 import JSON
 import RiskModel
 
@@ -7,6 +8,8 @@ public struct Catalogue: Sendable {
   let scoringMethodology: ScoringMethodology
   /// What a scanner author needs to know of a check: evidence fields, mappings, pitfalls.
   private let descriptions: [String: JSONObject]
+  /// By the concern's id. Not in the methodology, whose document never changes and whose hash scores name.
+  private let concernTitlesChinese: JSONObject
 
   /// Its checks are those that results can be posted for.
   public var methodology: Methodology { scoringMethodology.methodology }
@@ -18,6 +21,10 @@ public struct Catalogue: Sendable {
     guard case .object(let document) = try JSONReader.read(ShippedFiles.bytes("catalogue/checks.json")!).value,
       case .array(let checks)? = document["checks"]
     else { throw JSONFault(pointer: "/checks", detail: "is missing from catalogue/checks.json") }
+    guard case .object(let titles)? = document["concern_titles_zh"] else {
+      throw JSONFault(pointer: "/concern_titles_zh", detail: "is missing from catalogue/checks.json")
+    }
+    concernTitlesChinese = titles
     var descriptions: [String: JSONObject] = [:]
     for case .object(let check) in checks {
       if case .string(let id)? = check["id"] { descriptions[id] = check }
@@ -25,12 +32,28 @@ public struct Catalogue: Sendable {
     self.descriptions = descriptions
   }
 
+  // MARK: - Titles
+
+  func title(of concern: Concern, in language: Language) -> String {
+    guard language == .chinese, case .string(let title)? = concernTitlesChinese[concern.id] else {
+      return concern.title
+    }
+    return title
+  }
+
+  func title(of check: Check, in language: Language) -> String {
+    switch language {
+    case .english: check.title
+    case .chinese: check.titleChinese
+    }
+  }
+
   // MARK: - Documents
 
-  func write(concern: Concern, to json: inout JSONWriter) {
+  func write(concern: Concern, in language: Language, to json: inout JSONWriter) {
     json.object { json in
       json.member("id", concern.id)
-      json.member("title", concern.title)
+      json.member("title", title(of: concern, in: language))
       json.member("impact", concern.impact)
       json.member("base_rate", concern.baseRate)
       json.member("fail_half_life_days", concern.failHalfLifeDays)
@@ -39,11 +62,11 @@ public struct Catalogue: Sendable {
     }
   }
 
-  func write(check: Check, to json: inout JSONWriter) {
+  func write(check: Check, in language: Language, to json: inout JSONWriter) {
     json.object { json in
       json.member("id", check.id)
       json.member("concern", check.concernID)
-      json.member("title", check.title)
+      json.member("title", title(of: check, in: language))
       json.member("title_zh", check.titleChinese)
       json.member("severity", check.severity.rawValue)
       json.member("kind", check.kind.rawValue)

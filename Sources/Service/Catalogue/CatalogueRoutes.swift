@@ -9,24 +9,24 @@ struct CatalogueRoutes {
     let catalogue = catalogue
     let methodology = catalogue.methodology
     return [
-      .get("/v1/concerns", .anyKey, parameters: ["limit", "cursor"]) { call in
-        try page(methodology.concerns, call, id: \.id) { catalogue.write(concern: $1, to: &$0) }
+      .get("/v1/concerns", .anyKey, parameters: ["limit", "cursor"], isTranslated: true) { call in
+        try page(methodology.concerns, call, id: \.id) { catalogue.write(concern: $1, in: call.language, to: &$0) }
       },
-      .get("/v1/checks", .anyKey, parameters: ["concern", "limit", "cursor"]) { call in
+      .get("/v1/checks", .anyKey, parameters: ["concern", "limit", "cursor"], isTranslated: true) { call in
         let concern = call.parameters["concern"]
         if let concern, !methodology.concerns.contains(where: { $0.id == concern }) {
           let known = methodology.concerns.map(\.id).joined(separator: ", ")
           throw JSONFault(pointer: "?concern", detail: "must be one of \(known)")
         }
         let checks = methodology.checks.filter { concern == nil || $0.concernID == concern }
-        return try page(checks, call, id: \.id) { catalogue.write(check: $1, to: &$0) }
+        return try page(checks, call, id: \.id) { catalogue.write(check: $1, in: call.language, to: &$0) }
       },
-      .get("/v1/checks/{id}", .anyKey) { call in
+      .get("/v1/checks/{id}", .anyKey, isTranslated: true) { call in
         guard let index = methodology.checkIndex(call.path("id")) else {
           throw Problem(.notFound, "No check has the id \"\(call.path("id"))\".")
         }
         var json = JSONWriter()
-        catalogue.write(check: methodology.checks[index], to: &json)
+        catalogue.write(check: methodology.checks[index], in: call.language, to: &json)
         return .document(json.bytes)
       },
     ]

@@ -41,7 +41,7 @@ struct ResultIdentity: Sendable, Hashable {
 }
 
 /// Joins fields so that no two different lists of fields give the same bytes: each with its length before it.
-private struct FieldHasher {
+struct FieldHasher {
   private(set) var bytes: [UInt8] = []
 
   mutating func add(_ field: [UInt8]?) {

@@ -75,7 +75,8 @@ struct ComparisonRoutes {
         score: standing.score, provisionalScore: standing.provisionalScore, grade: standing.grade,
         verdict: standing.verdict)
     }
-    let assessment = try await PastScores(parts, methodology.scoring).live(of: provider, isFull: false).assessment
+    let assessment = try await PastScores(parts, methodology.scoring).live(of: provider, isFull: false, in: .english)
+      .assessment
     return Outcome(
       score: assessment.isShown ? assessment.score : nil, provisionalScore: assessment.score,
       grade: assessment.isShown ? assessment.grade : nil, verdict: assessment.verdict)

@@ -21,38 +21,86 @@ struct Endpoint: Sendable {
   var parameters: [String] = []
   var bodyBytesMax = 128 * 1024
   var contentTypes: [String] = []
+  /// Media types of its successful answers; empty when they have no body.
+  var produces = ["application/json"]
+  /// Whether its titles and sentences are in the language of the client.
+  var isTranslated = false
+  /// A POST that changes nothing.
+  var isQuestion = false
+  /// The member of the answer that is given out once and never again.
+  var secret: String?
   /// Whether it answers before everything is loaded.
   var isAlwaysReady = false
   let handler: Handler
 
   static func get(
     _ pattern: String, _ requirement: Requirement, parameters: [String] = [],
+    produces: String = "application/json", isTranslated: Bool = false,
     _ handler: @escaping @Sendable (Call) throws -> Response
   ) -> Endpoint {
     Endpoint(
-      method: .get, pattern: pattern, requirement: requirement, parameters: parameters, handler: .direct(handler))
+      method: .get, pattern: pattern, requirement: requirement, parameters: parameters, produces: [produces],
+      isTranslated: isTranslated, handler: .direct(handler))
   }
 
-  func route(behind gate: Gate, isLoaded: @escaping @Sendable () -> Bool) -> Route {
+  /// - Parameter idempotency: throws while the service is still loading.
+  func route(
+    behind gate: Gate, isLoaded: @escaping @Sendable () -> Bool,
+    idempotency: @escaping @Sendable () throws -> Idempotency
+  ) -> Route {
     let admit = gate.admission(requirement) { [self] head, principal in
       if !isAlwaysReady, !isLoaded() { return .refuse(.starting) }
-      switch handler {
-      case .direct(let handler): return .direct { try handler(try call($0, principal)) }
-      case .async(let handler): return .async { try await handler(try call($0, principal)) }
-      case .directWithout(let parameters, let direct, let otherwise):
-        if head.query.contains(where: { parameters.contains($0.name) }) {
-          return .async { try await otherwise(try call($0, principal)) }
+      let work = work(for: head, principal)
+      guard takesIdempotencyKey, let principal, head.headers[Idempotency.header] != nil else { return work }
+      return .async { request in
+        try await idempotency().answer(request, of: principal, path: path(of: head), secret: secret) {
+          switch work {
+          case .direct(let handler): return try handler(request)
+          case .async(let handler): return try await handler(request)
+          case .refuse, .later: preconditionFailure("the work of an endpoint is a handler")
+          }
         }
-        return .direct { try direct(try call($0, principal)) }
       }
     }
     return Route(
-      method, pattern, bodyBytesMax: bodyBytesMax, contentTypes: contentTypes,
+      method, pattern, bodyBytesMax: bodyBytesMax, contentTypes: contentTypes, produces: produces,
       admit: { head in
         // Before the keys are loaded every key would look wrong.
         if !isAlwaysReady, !isLoaded() { return .refuse(.starting) }
         return admit(head)
       })
+  }
+
+  /// Whether it changes something, so that sending it again needs care.
+  var takesIdempotencyKey: Bool { method != .get && !isQuestion }
+
+  /// What answers the request.
+  private func work(for head: RequestHead, _ principal: Principal?) -> Admission {
+    switch handler {
+    case .direct(let handler): return .direct { inLanguage(try handler(try call($0, principal)), head) }
+    case .async(let handler): return .async { inLanguage(try await handler(try call($0, principal)), head) }
+    case .directWithout(let parameters, let direct, let otherwise):
+      if head.query.contains(where: { parameters.contains($0.name) }) {
+        return .async { inLanguage(try await otherwise(try call($0, principal)), head) }
+      }
+      return .direct { inLanguage(try direct(try call($0, principal)), head) }
+    }
+  }
+
+  /// Says in which language a translated answer is.
+  private func inLanguage(_ response: Response, _ head: RequestHead) -> Response {
+    guard isTranslated else { return response }
+    var response = response
+    response.headers =
+      response.headers.varying(on: "Accept-Language") + [("Content-Language", head.language.rawValue)]
+    return response
+  }
+
+  /// The segments of the path, decoded.
+  private func path(of head: RequestHead) -> [String] {
+    pattern.split(separator: "/").map { segment in
+      segment.hasPrefix("{") ? head.pathParameters[String(segment.dropFirst().dropLast())] : String(segment)
+    }
   }
 
   private func call(_ request: Request, _ principal: Principal?) throws -> Call {
@@ -74,6 +122,9 @@ struct Call: Sendable {
 
   /// - Precondition: the route's requirement demands a key.
   var caller: Principal { principal! }
+
+  /// The language of titles and sentences.
+  var language: Language { request.head.language }
 
   func path(_ name: String) -> String { request.pathParameters[name] }
 

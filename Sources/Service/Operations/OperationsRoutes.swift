@@ -15,8 +15,8 @@ struct OperationsRoutes {
     var endpoints: [Endpoint] = [
       .get("/healthz", .open) { _ in .json(Array(#"{"status":"alive"}"#.utf8)) },
       .get("/readyz", .open, parameters: ["writes"], readiness),
-      .get("/metrics", .loopbackOr([.admin]), metrics),
-      .get("/openapi.yaml", .open) { _ in .prepared(contract) },
+      .get("/metrics", .loopbackOr([.admin]), produces: "text/plain", metrics),
+      .get("/openapi.yaml", .open, produces: "application/yaml") { _ in .prepared(contract) },
       .get("/problems/{code}", .open, problem),
     ]
     for index in endpoints.indices { endpoints[index].isAlwaysReady = true }

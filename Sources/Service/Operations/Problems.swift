@@ -20,7 +20,8 @@ extension Problem.Kind {
   static let invalidRequest = Problem.Kind(
     code: "invalid-request", status: 422, title: "The request is readable but wrong",
     explanation:
-      "`errors` names every fault with a JSON pointer, or `?name` for a query parameter. Nothing of it was stored.")
+      "`errors` names every fault with a JSON pointer, `?name` for a query parameter, or the name of a header. "
+      + "Nothing of it was stored.")
   static let databaseUnavailable = Problem.Kind(
     code: "database-unavailable", status: 503, title: "The database does not answer",
     explanation: "Scores are still served from memory. Try again after `Retry-After` seconds.")
@@ -28,7 +29,8 @@ extension Problem.Kind {
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
-      malformedJSON, unauthorized, forbidden, conflict, preconditionFailed, invalidRequest, databaseUnavailable,
+      malformedJSON, unauthorized, forbidden, conflict, stillRunning, preconditionFailed, invalidRequest,
+      databaseUnavailable,
     ]
 }
 

@@ -12,7 +12,7 @@ struct ProviderChangeRoutes {
         contentTypes: ["application/merge-patch+json", "application/json"], handler: .async(patch)),
       Endpoint(
         method: .delete, pattern: "/v1/providers/{p}", requirement: .scopes([.registryWrite]),
-        handler: .async(retire)),
+        produces: [], handler: .async(retire)),
     ]
   }
 

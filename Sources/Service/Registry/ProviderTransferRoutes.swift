@@ -19,6 +19,7 @@ struct ProviderTransferRoutes {
         bodyBytesMax: Self.bodyBytesMax, contentTypes: [Self.contentType], handler: .async(receive)),
       Endpoint(
         method: .get, pattern: "/v1/providers/export", requirement: .scopes([.scoresRead, .registryWrite]),
+        produces: [Self.contentType],
         handler: .async(export)),
     ]
   }

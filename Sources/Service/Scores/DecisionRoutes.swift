@@ -19,7 +19,8 @@ struct DecisionRoutes {
         method: .get, pattern: waivers, requirement: .scopes([.scoresRead]), parameters: ["limit", "cursor"],
         handler: .async(listWaivers)),
       Endpoint(
-        method: .delete, pattern: waivers + "/{id}", requirement: .scopes([.admin]), handler: .async(revoke)),
+        method: .delete, pattern: waivers + "/{id}", requirement: .scopes([.admin]), produces: [],
+        handler: .async(revoke)),
       Endpoint(
         method: .post, pattern: incidents, requirement: .scopes([.admin]), contentTypes: ["application/json"],
         handler: .async(open)),

@@ -14,7 +14,7 @@ struct LookupRoutes {
       .get("/v1/lookup", .scopes([.scoresRead]), parameters: ["host", "url"], lookUpOne),
       Endpoint(
         method: .post, pattern: "/v1/lookup", requirement: .scopes([.scoresRead]), bodyBytesMax: 1024 * 1024,
-        contentTypes: ["application/json"], handler: .async(lookUpMany)),
+        contentTypes: ["application/json"], isQuestion: true, handler: .async(lookUpMany)),
     ]
   }
 

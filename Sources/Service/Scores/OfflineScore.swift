@@ -1,3 +1,4 @@
+import HTTPServer
 import JSON
 import RiskModel
 
@@ -39,9 +40,10 @@ public enum OfflineScore {
       sources: inputs.sources, entries: fold.entries, openIncidents: inputs.incidents, waivedChecks: inputs.waivers)
     var json = JSONWriter(reservingBytes: 32_768)
     ScoreEncoding(
-      provider: inputs.provider, methodology: methodology,
+      provider: inputs.provider, methodology: methodology, catalogue: shipped,
       assessment: methodology.methodology.assess(evidence, at: inputs.at), evaluatedAt: inputs.at,
-      waivers: inputs.waivers.count, incidents: inputs.incidents.count, isFull: true
+      waivers: inputs.waivers.count, incidents: inputs.incidents.count, isFull: true,
+      language: .english
     ).write(to: &json)
     return json.bytes
   }

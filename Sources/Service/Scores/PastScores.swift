@@ -1,3 +1,4 @@
+import HTTPServer
 import JSON
 import RiskModel
 
@@ -5,6 +6,7 @@ import RiskModel
 struct PastScores: Sendable {
   let scoring: ScoringMethodology
   let clock: Clock
+  let catalogue: Catalogue
   let store: PastEvidenceStore
 
   private var methodology: Methodology { scoring.methodology }
@@ -13,28 +15,33 @@ struct PastScores: Sendable {
   init(_ parts: RiskService.Parts, _ scoring: ScoringMethodology? = nil) {
     self.scoring = scoring ?? parts.methodologies.active
     clock = parts.clock
+    catalogue = parts.catalogue
     store = PastEvidenceStore(
       database: parts.database, registry: parts.registry, board: parts.board,
       methodology: self.scoring.methodology)
   }
 
   /// The score document of a provider as seen from `viewpoint`.
-  func document(of provider: Provider, from viewpoint: Viewpoint, isFull: Bool) async throws -> [UInt8] {
+  func document(
+    of provider: Provider, from viewpoint: Viewpoint, isFull: Bool, in language: Language
+  ) async throws -> [UInt8] {
     let past = try await store.evidence(of: provider.id, from: viewpoint)
-    return document(of: provider, past, at: viewpoint.asOf, isFull: isFull).body
+    return document(of: provider, past, at: viewpoint.asOf, isFull: isFull, in: language).body
   }
 
   /// The live score, for a methodology that no cells are kept of: evaluated as `Scorer` does it.
-  func live(of provider: Provider, isFull: Bool) async throws -> (body: [UInt8], assessment: Assessment) {
+  func live(
+    of provider: Provider, isFull: Bool, in language: Language
+  ) async throws -> (body: [UInt8], assessment: Assessment) {
     let minute = clock.now().startOfMinute
     let past = try await store.evidence(of: provider.id, from: Viewpoint(asOf: .endOfTime, knownAt: nil))
     let decided = store.board.evidence(of: provider.id).evidence.lastDecidedAt
     let instant = [past.results.last?.countedAt, decided].compactMap(\.self).reduce(minute, max)
-    return document(of: provider, past, at: instant, isFull: isFull)
+    return document(of: provider, past, at: instant, isFull: isFull, in: language)
   }
 
   private func document(
-    of provider: Provider, _ past: PastEvidence, at instant: Instant, isFull: Bool
+    of provider: Provider, _ past: PastEvidence, at instant: Instant, isFull: Bool, in language: Language
   ) -> (body: [UInt8], assessment: Assessment) {
     var fold = EvidenceFold(methodology)
     for result in past.results { fold.add(result) }
@@ -42,8 +49,10 @@ struct PastScores: Sendable {
     let assessment = methodology.assess(evidence, at: instant)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
-      provider: ScoredProvider(provider), methodology: scoring, assessment: assessment, evaluatedAt: instant,
-      waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull
+      provider: ScoredProvider(provider), methodology: scoring, catalogue: catalogue, assessment: assessment,
+      evaluatedAt: instant,
+      waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull,
+      language: language
     ).write(to: &json)
     return (json.bytes, assessment)
   }

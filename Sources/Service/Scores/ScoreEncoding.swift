@@ -1,3 +1,4 @@
+import HTTPServer
 import JSON
 import RiskModel
 
@@ -35,11 +36,15 @@ struct ScoreEncoding {
   /// Nil only where it was computed from inputs that name none.
   let provider: ScoredProvider?
   let methodology: ScoringMethodology
+  /// Of the words.
+  let catalogue: Catalogue
   let assessment: Assessment
   let evaluatedAt: Instant
   let waivers: Int
   let incidents: Int
   let isFull: Bool
+  /// Of titles and sentences.
+  let language: Language
 
   private var checks: [Check] { methodology.methodology.checks }
 
@@ -83,7 +88,7 @@ struct ScoreEncoding {
   private func write(_ concern: ConcernAssessment, to json: inout JSONWriter) {
     json.object { json in
       json.member("concern", concern.id)
-      json.member("title", methodology.methodology.concerns[concern.concern].title)
+      json.member("title", catalogue.title(of: methodology.methodology.concerns[concern.concern], in: language))
       json.member("score", concern.score)
       json.member("points", concern.points)
       json.member("coverage", concern.coverage)
@@ -95,7 +100,7 @@ struct ScoreEncoding {
     let check = checks[reason.check]
     json.object { json in
       json.member("check", check.id)
-      json.member("title", check.title)
+      json.member("title", catalogue.title(of: check, in: language))
       json.member("concern", check.concernID)
       json.member("points", reason.points)
       json.member("prior_points", reason.priorPoints)
@@ -105,7 +110,7 @@ struct ScoreEncoding {
       json.array("sources", reason.sources) { $0.value($1) }
       json.member("last_observed_at", reason.lastObservedAt?.rfc3339)
       json.member("waived", reason.isWaived)
-      json.member("text", ReasonSentence(reason, check: check).text)
+      json.member("text", ReasonSentence(reason, check: check, in: language).text)
     }
   }
 

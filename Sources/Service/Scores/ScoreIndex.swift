@@ -20,7 +20,7 @@ actor ScoreIndex {
   /// What all entries are of.
   private var scoring: ScoringMethodology
   private var entries: [Identifier: Entry] = [:]
-  /// In the orders that were asked for. One that is not current was right before the last sweep.
+  /// In the orders that were asked for. One that is not current was right before the last changes.
   private var lists: [ScoreOrder: (entries: [Entry], isCurrent: Bool)] = [:]
   /// What changed since its entry was made.
   private var changed: Set<Identifier> = []
@@ -29,10 +29,11 @@ actor ScoreIndex {
   /// What `aged` was last filled for.
   private var minute = Instant(milliseconds: .min)
   private var sources = -1
-  private var isSweeping = false
 
   /// So many entries are computed in one turn: about 10 ms.
   private static let turnCountMax = 200
+  /// More than so many are put in their places by sorting the lists anew, which are nearly in order already.
+  private static let placedCountMax = 32
 
   init(scorer: Scorer) {
     self.scorer = scorer
@@ -46,10 +47,10 @@ actor ScoreIndex {
   /// - Returns: nil when another methodology is active by now.
   func page(
     _ filter: ScoreFilter, _ order: ScoreOrder, after: ScoreRank?, count: Int, under methodology: String
-  ) -> [Entry]? {
+  ) async -> [Entry]? {
     noteChanges()
+    await takeChanged()
     if scoring.id != methodology { return nil }
-    takeChanged()
     if aged.count <= Self.turnCountMax {
       place(aged)
       aged = []
@@ -68,13 +69,7 @@ actor ScoreIndex {
   /// Brings every entry up to date, in turns between which pages are read.
   func sweep() async {
     noteChanges()
-    if isSweeping { return }
-    isSweeping = true
-    defer { isSweeping = false }
-    while !changed.isEmpty {
-      takeChanged()
-      await Task.yield()
-    }
+    await takeChanged()
     // Computed first and taken over at once: the scorer remembers, so that the second time costs little.
     let ids = aged
     for (index, id) in ids.enumerated() {
@@ -82,9 +77,7 @@ actor ScoreIndex {
       _ = entry(of: id)
     }
     aged.subtract(ids)
-    if ids.count <= Self.turnCountMax { return place(ids) }
-    for id in ids { entries[id] = entry(of: id) }
-    for order in lists.keys { lists[order]!.isCurrent = false }
+    place(ids)
   }
 
   // MARK: - Keeping up
@@ -106,12 +99,15 @@ actor ScoreIndex {
     }
   }
 
-  /// Takes in as many of the changed ones as one turn may.
-  private func takeChanged() {
-    let ids = Set(changed.prefix(Self.turnCountMax))
-    changed.subtract(ids)
-    aged.subtract(ids)
-    place(ids)
+  /// Takes in what changed, in turns.
+  private func takeChanged() async {
+    while !changed.isEmpty {
+      let ids = Set(changed.prefix(Self.turnCountMax))
+      changed.subtract(ids)
+      aged.subtract(ids)
+      place(ids)
+      if !changed.isEmpty { await Task.yield() }
+    }
   }
 
   /// Nil for what no list shows.
@@ -124,6 +120,11 @@ actor ScoreIndex {
 
   /// Makes the entries anew and puts them where they belong now.
   private func place(_ ids: Set<Identifier>) {
+    guard ids.count <= Self.placedCountMax else {
+      for id in ids { entries[id] = entry(of: id) }
+      for order in lists.keys { lists[order]!.isCurrent = false }
+      return
+    }
     for id in ids {
       let (old, new) = (entries[id], entry(of: id))
       entries[id] = new

@@ -1,3 +1,4 @@
+import HTTPServer
 import Synchronization
 
 /// Scores that were computed before, to be sent again while nothing they depend on has changed.
@@ -10,6 +11,7 @@ final class ScoreMemory: Sendable {
   struct DocumentKey: Hashable {
     let standing: StandingKey
     let isFull: Bool
+    let language: Language
   }
 
   private struct State {

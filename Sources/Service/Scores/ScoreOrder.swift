@@ -12,7 +12,10 @@ enum ScoreOrder: String, CaseIterable, Sendable {
       case .riskiestFirst: standing.score.map { -$0 } ?? .infinity
       case .safestFirst: standing.score ?? .infinity
       case .name: 0.0
-      case .newestFirst: -Double(standing.evaluatedAt.milliseconds)
+      // Most were evaluated at the current minute. They stand together whatever minute that is, so that the next one
+      // does not put them all before the place where a page ended.
+      case .newestFirst:
+        standing.evaluatedAt == standing.evaluatedAt.startOfMinute ? 0 : -Double(standing.evaluatedAt.milliseconds)
       }
     return ScoreRank(number: number, name: self == .name ? provider.details.name : "", id: provider.id)
   }

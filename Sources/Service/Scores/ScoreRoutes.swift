@@ -13,7 +13,7 @@ struct ScoreRoutes {
     [
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score", requirement: .scopes([.scoresRead]),
-        parameters: ["detail", "methodology"] + Viewpoint.parameters,
+        parameters: ["detail", "methodology"] + Viewpoint.parameters, isTranslated: true,
         handler: .directWithout(["methodology"] + Viewpoint.parameters, live, otherwise: past)),
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score/history", requirement: .scopes([.scoresRead]),
@@ -26,13 +26,16 @@ struct ScoreRoutes {
 
   @Sendable private func live(_ call: Call) throws -> Response {
     let detail = try call.parameters.field("detail")?.oneOf(Detail.self) ?? .summary
-    return live(try parts.registry.existingProvider(call.path("p")), detail, under: parts.methodologies.active)
+    return live(
+      try parts.registry.existingProvider(call.path("p")), detail, in: call.language, under: parts.methodologies.active)
   }
 
-  private func live(_ provider: Provider, _ detail: Detail, under scoring: ScoringMethodology) -> Response {
+  private func live(
+    _ provider: Provider, _ detail: Detail, in language: Language, under scoring: ScoringMethodology
+  ) -> Response {
     // Asked before the score is computed, so that it never claims more than the score counts.
     let asOf = parts.board.asOf
-    let document = parts.scorer.document(of: provider, isFull: detail == .full, under: scoring)
+    let document = parts.scorer.document(of: provider, isFull: detail == .full, in: language, under: scoring)
     var headers = [
       ("Content-Type", "application/json"), ("ETag", document.etag),
       ("Cache-Control", "private, max-age=\(document.standing.maxAgeSeconds)"),
@@ -50,12 +53,12 @@ struct ScoreRoutes {
     let methodology = try methodology(call)
     let provider = try parts.registry.existingProvider(call.path("p"))
     let isLive = Viewpoint.parameters.allSatisfy { call.parameters[$0] == nil }
-    if isLive, methodology.isComplete { return live(provider, detail, under: methodology.scoring) }
+    if isLive, methodology.isComplete { return live(provider, detail, in: call.language, under: methodology.scoring) }
     let scores = PastScores(parts, methodology.scoring)
     let body = try await service.computing {
       isLive
-        ? try await scores.live(of: provider, isFull: detail == .full).body
-        : try await scores.document(of: provider, from: viewpoint, isFull: detail == .full)
+        ? try await scores.live(of: provider, isFull: detail == .full, in: call.language).body
+        : try await scores.document(of: provider, from: viewpoint, isFull: detail == .full, in: call.language)
     }
     let evidenceAsOf = min(now, viewpoint.knownAt ?? now)
     return .document(

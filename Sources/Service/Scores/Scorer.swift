@@ -1,3 +1,4 @@
+import HTTPServer
 import JSON
 import RiskModel
 
@@ -12,13 +13,17 @@ struct ScoreDocument: Sendable {
 
 /// Computes live scores from memory.
 struct Scorer: Sendable {
+  let catalogue: Catalogue
   let methodologies: MethodologyRegister
   let registry: Registry
   let board: ScoreBoard
   let clock: Clock
   private let memory = ScoreMemory()
 
-  init(methodologies: MethodologyRegister, registry: Registry, board: ScoreBoard, clock: Clock) {
+  init(
+    catalogue: Catalogue, methodologies: MethodologyRegister, registry: Registry, board: ScoreBoard, clock: Clock
+  ) {
+    self.catalogue = catalogue
     self.methodologies = methodologies
     self.registry = registry
     self.board = board
@@ -37,19 +42,22 @@ struct Scorer: Sendable {
   }
 
   /// The live score.
-  func document(of provider: Provider, isFull: Bool, under scoring: ScoringMethodology) -> ScoreDocument {
+  func document(
+    of provider: Provider, isFull: Bool, in language: Language, under scoring: ScoringMethodology
+  ) -> ScoreDocument {
     let state = state(of: provider)
     let standingKey = ScoreMemory.StandingKey(provider: provider.id, methodology: scoring.id)
-    let key = ScoreMemory.DocumentKey(standing: standingKey, isFull: isFull)
+    let key = ScoreMemory.DocumentKey(standing: standingKey, isFull: isFull, language: language)
     if let document = memory.document(key), document.standing.isCurrent(in: state) { return document }
     let evaluation = evaluation(of: provider, under: scoring, in: state)
     let known = memory.standing(standingKey)
     let standing = known.flatMap { $0.isCurrent(in: state) ? $0 : nil } ?? remember(evaluation)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
-      provider: ScoredProvider(evaluation.provider), methodology: scoring, assessment: evaluation.assessment,
+      provider: ScoredProvider(evaluation.provider), methodology: scoring, catalogue: catalogue,
+      assessment: evaluation.assessment,
       evaluatedAt: evaluation.instant, waivers: evaluation.evidence.waivedChecks.count,
-      incidents: evaluation.evidence.openIncidents.count, isFull: isFull
+      incidents: evaluation.evidence.openIncidents.count, isFull: isFull, language: language
     ).write(to: &json)
     let document = ScoreDocument(body: json.bytes, etag: entityTag(of: json.bytes), standing: standing)
     memory.remember(document, as: key)

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""What reading a score costs, against a bare libmicrohttpd that answers the same bytes (floor.c).
+
+Absolute times mean nothing on shared machines: the service and the floor take turns in every round, and what is
+printed are medians over the rounds and the ratio of the two. Everything runs on loopback.
+
+usage: reads.py RELAYRISK FLOOR [ROUNDS]
+"""
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+program, floor_program = map(os.path.realpath, sys.argv[1:3])
+rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+SECONDS = 3
+TICKS = os.sysconf("SC_CLK_TCK")
+FLOOR_PORT = 18099
+
+
+class Service:
+    """The release build on a private cluster, with one relay that five sources have probed."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        data = ["--data-dir", os.path.join(directory, "data")]
+        quiet = open(os.path.join(directory, "log"), "w")
+        self.key = subprocess.check_output(
+            [program, "keys", "create", "--name", "bench", "--scope", "admin", *data], stderr=quiet, text=True
+        ).strip()
+        log = os.path.join(directory, "serve.log")
+        self.process = subprocess.Popen(
+            [program, "serve", "--listen", "127.0.0.1:0", *data], stderr=open(log, "w"), stdout=quiet
+        )
+        for _ in range(200):
+            time.sleep(0.1)
+            found = re.search(r"relayrisk listens on (http://\S+)", open(log).read())
+            if found and self.is_ready(found[1]):
+                break
+        self.url = found[1]
+
+    @staticmethod
+    def is_ready(url):
+        try:
+            return urllib.request.urlopen(url + "/readyz").status == 200
+        except OSError:
+            return False
+
+    def call(self, method, path, body=None, content_type="application/json"):
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, method=method)
+        request.add_header("Authorization", "Bearer " + self.key)
+        if data is not None:
+            request.add_header("Content-Type", content_type)
+        return urllib.request.urlopen(request)
+
+    def fill(self):
+        sources = ["ash", "birch", "cedar", "dogwood", "elm"]
+        for source in sources:
+            self.call("POST", "/v1/sources", {"slug": source, "name": source})
+        self.call("POST", "/v1/providers", {"slug": "acme", "name": "Acme", "hosts": ["acme.example"]})
+        checks = json.load(self.call("GET", "/v1/checks?limit=500"))["items"]
+        seen = time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(time.time() - 86400))
+        for source in sources:
+            results = [
+                {
+                    "provider": "acme", "source": source, "check": check["id"], "observed_at": seen,
+                    "outcome": "fail" if number % 7 == 0 else "pass",
+                }
+                for number, check in enumerate(checks)
+            ]
+            answer = json.load(self.call("POST", "/v1/probe-results", {"results": results}))
+            assert answer["rejected"] == 0, answer
+
+    def register(self, count):
+        lines = "\n".join(
+            json.dumps({"slug": f"relay-{n}", "name": f"Relay {n}", "hosts": [f"relay-{n}.example"]})
+            for n in range(count)
+        )
+        self.call("POST", "/v1/providers/import", lines.encode(), "application/x-ndjson")
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait() == 0
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_megabytes(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1]) / 1024
+
+
+def load(pid, url, connections, headers=(), script=None):
+    """Requests a second, and the server's CPU a request in microseconds."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s"]
+    for header in headers:
+        command += ["-H", header]
+    before = cpu_seconds(pid)
+    output = subprocess.check_output(command + (["-s", script] if script else []) + [url], text=True)
+    used = cpu_seconds(pid) - before
+    assert "Non-2xx" not in output or "If-None-Match" in str(headers), output
+    assert "Socket errors" not in output, output
+    requests = int(re.search(r"(\d+) requests in", output)[1])
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]), used / requests * 1e6
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def row(work, measured, against, goal):
+    print(f"| {work} | {measured} | {against} | {goal} |", flush=True)
+
+
+with tempfile.TemporaryDirectory(prefix="relayrisk-bench-") as directory:
+    os.chmod(directory, 0o711)
+    service = Service(directory)
+    floor = None
+    try:
+        service.fill()
+        score = "/v1/providers/acme/score"
+        answer = service.call("GET", score)
+        body = os.path.join(directory, "body")
+        open(body, "wb").write(answer.read())
+        same = [
+            word
+            for name, value in answer.headers.items()
+            if name not in ("Date", "Content-Length", "Connection")
+            for word in (name, value)
+        ]
+        floor = subprocess.Popen([floor_program, str(FLOOR_PORT), "2", body, *same])
+        time.sleep(0.3)
+        floor_url = f"http://127.0.0.1:{FLOOR_PORT}{score}"
+        bearer = f"Authorization: Bearer {service.key}"
+        print(f"{os.cpu_count()} cores, {rounds} rounds of {SECONDS} s, {os.path.getsize(body)} bytes a score, medians\n")
+        print("| work | service | against | goal |\n|---|---|---|---|")
+
+        def paired(connections, headers=()):
+            ours, bare = [], []
+            for _ in range(rounds):
+                bare.append(load(floor.pid, floor_url, connections, [bearer]))
+                ours.append(load(service.process.pid, service.url + score, connections, [bearer, *headers]))
+            return [median(v) for v in zip(*ours)], [median(v) for v in zip(*bare)], ours, bare
+
+        def compare(work, headers=()):
+            ours, bare, all_ours, all_bare = paired(32, headers)
+            cpu = median(a[1] / b[1] for a, b in zip(all_ours, all_bare))
+            rate = median(a[0] / b[0] for a, b in zip(all_ours, all_bare))
+            row(
+                work, f"{ours[0]:,.0f}/s, {ours[1]:.1f} us CPU", f"floor {bare[0]:,.0f}/s, {bare[1]:.1f} us CPU",
+                f"CPU {cpu:.2f} times (1.3), rate {rate:.2f} times (0.85)",
+            )
+            return ours
+
+        full = compare("GET a score, 32 connections")
+        etag = [f"If-None-Match: {answer.headers['ETag']}"]
+        compare("the same with a matching ETag", etag)
+
+        rates = {}
+        for _ in range(rounds):
+            for connections in (127, 128, 129, 256):
+                rate, _cpu = load(service.process.pid, service.url + score, connections, [bearer])
+                rates.setdefault(connections, []).append(rate)
+        rates = {connections: median(found) for connections, found in rates.items()}
+        row(
+            "GET a score, 127, 128, 129, 256 connections", ", ".join(f"{rate:,.0f}/s" for rate in rates.values()),
+            "each other", f"least to most {min(rates.values()) / max(rates.values()):.2f} (0.75)",
+        )
+
+        service.register(9_990)
+        many = os.path.join(directory, "many.lua")
+        hosts = json.dumps({"hosts": [f"relay-{n}.example" for n in range(1000)]})
+        open(many, "w").write(
+            f"wrk.method='POST' wrk.headers['Content-Type']='application/json' wrk.body='{hosts}'\n"
+        )
+        times = []
+        for _ in range(rounds):
+            one, _cpu = load(service.process.pid, service.url + score, 1, [bearer])
+            thousand, _cpu = load(service.process.pid, service.url + "/v1/lookup", 1, [bearer], many)
+            times.append((1e6 / one, 1e6 / thousand, one / thousand))
+        row(
+            "lookup of 1,000 hosts, 10,000 providers", f"{median(t[1] for t in times):,.0f} us",
+            f"one score {median(t[0] for t in times):,.0f} us", f"{median(t[2] for t in times):.0f} times (60)",
+        )
+        after = []
+        for _ in range(rounds):
+            after.append(load(service.process.pid, service.url + score, 32, [bearer]))
+        row(
+            "GET a score, 10,000 providers", f"{median(a[1] for a in after):.1f} us CPU",
+            f"1 provider {full[1]:.1f} us CPU", f"{median(a[1] for a in after) / full[1]:.2f} times (1)",
+        )
+        row("resident memory, 10,000 providers", f"{resident_megabytes(service.process.pid):.0f} MB", "", "")
+    finally:
+        if floor:
+            floor.kill()
+        service.stop()
