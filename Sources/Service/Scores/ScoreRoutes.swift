@@ -26,22 +26,21 @@ struct ScoreRoutes {
 
   @Sendable private func live(_ call: Call) throws -> Response {
     let detail = try call.parameters.field("detail")?.oneOf(Detail.self) ?? .summary
-    return live(
-      try parts.registry.existingProvider(call.path("p")), detail, in: call.language, under: parts.methodologies.active)
+    let set = parts.methodologies.current
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    let (document, response) = try live(provider, detail, in: call.language, under: set.active)
+    var answer = Response.prepared(response)
+    answer.reuse = parts.scorer.reuse(of: document.standing, of: provider, under: set)
+    return answer
   }
 
   private func live(
     _ provider: Provider, _ detail: Detail, in language: Language, under scoring: ScoringMethodology
-  ) -> Response {
+  ) throws -> (ScoreDocument, PreparedResponse) {
     // Asked before the score is computed, so that it never claims more than the score counts.
     let asOf = parts.board.asOf
     let document = parts.scorer.document(of: provider, isFull: detail == .full, in: language, under: scoring)
-    var headers = [
-      ("Content-Type", "application/json"), ("ETag", document.etag),
-      ("Cache-Control", "private, max-age=\(document.standing.maxAgeSeconds)"),
-    ]
-    if let asOf { headers.append(("Evidence-As-Of", asOf.rfc3339)) }
-    return Response(status: 200, headers: headers, body: .bytes(document.body))
+    return (document, try document.response(in: language, asOf: asOf))
   }
 
   /// Never kept without asking again: what is recorded later about the past changes it, and so does a source that is
@@ -55,7 +54,9 @@ struct ScoreRoutes {
     try reader.finish()
     let provider = try parts.registry.existingProvider(call.path("p"))
     let isLive = Viewpoint.parameters.allSatisfy { call.parameters[$0] == nil }
-    if isLive, methodology.isComplete { return live(provider, detail, in: call.language, under: methodology.scoring) }
+    if isLive, methodology.isComplete {
+      return .prepared(try live(provider, detail, in: call.language, under: methodology.scoring).1)
+    }
     let scores = PastScores(parts, methodology.scoring)
     let body = try await service.computing {
       isLive

@@ -1,14 +1,43 @@
 import HTTPServer
 import JSON
 import RiskModel
+import Synchronization
 
 /// A provider's score as it is sent.
-struct ScoreDocument: Sendable {
+final class ScoreDocument: Sendable {
   let body: [UInt8]
   /// Strong, in quotes.
   let etag: String
   /// What it comes to, for lookups and lists.
   let standing: Standing
+  private let prepared = Mutex<(asOf: Instant?, response: PreparedResponse)?>(nil)
+
+  init(body: [UInt8], standing: Standing) {
+    self.body = body
+    etag = entityTag(of: body)
+    self.standing = standing
+  }
+
+  /// So old may be what an answer says of its age: making answers anew costs more than sending them.
+  private static let asOfMillisecondsMax: Int64 = 1_000
+
+  /// The document as an answer, made when it is first wanted and for all who want it.
+  /// - Parameter asOf: up to when results were counted, asked before the document was. The answer never claims more.
+  func response(in language: Language, asOf: Instant?) throws -> PreparedResponse {
+    if let (made, response) = prepared.withLock({ $0 }), (made == nil) == (asOf == nil),
+      asOf?.milliseconds ?? 0 <= (made?.milliseconds ?? 0) + Self.asOfMillisecondsMax
+    {
+      return response
+    }
+    var headers = [
+      ("Content-Type", "application/json"), ("ETag", etag), ("Vary", "Accept-Language"),
+      ("Content-Language", language.rawValue), ("Cache-Control", "private, max-age=\(standing.maxAgeSeconds)"),
+    ]
+    if let asOf { headers.append(("Evidence-As-Of", asOf.rfc3339)) }
+    let response = try PreparedResponse(headers: headers, body: body)
+    prepared.withLock { $0 = (asOf, response) }
+    return response
+  }
 }
 
 /// Computes live scores from memory.
@@ -59,9 +88,22 @@ struct Scorer: Sendable {
       evaluatedAt: evaluation.instant, waivers: evaluation.evidence.waivedChecks.count,
       incidents: evaluation.evidence.openIncidents.count, isFull: isFull, language: language
     ).write(to: &json)
-    let document = ScoreDocument(body: json.bytes, etag: entityTag(of: json.bytes), standing: standing)
+    let document = ScoreDocument(body: json.bytes, standing: standing)
     memory.remember(document, as: key)
     return document
+  }
+
+  /// For how long an answer holds that was made of a provider's standing under the active methodology. What else it
+  /// depends on, the registry, is the gate's to watch.
+  /// - Parameters:
+  ///   - standing: nil when the answer is made of none.
+  ///   - set: the methodologies that were in force when it was asked for.
+  func reuse(of standing: Standing?, of provider: Provider?, under set: MethodologySet) -> Reuse {
+    Reuse {
+      guard methodologies.current.version == set.version else { return false }
+      guard let standing, let provider else { return true }
+      return standing.isCurrent(in: state(of: provider))
+    }
   }
 
   /// Forgets what was computed under every other methodology.
