@@ -43,6 +43,28 @@ import Testing
     }
   }
 
+  /// A page looks through a bounded number of results; what few pass is found all the same, page by page.
+  @Test func whatFewPassIsFoundInBoundedPages() async throws {
+    try await withRegisteredRelay { instance in
+      func post(_ numbers: Range<Int>, outcome: String) async throws {
+        let results = numbers.map { Posting.result(outcome: outcome, ["source": "lab", "external_id": "x-\($0)"]) }
+        let answer = try await instance.client.post("/v1/probe-results", object: ["results": results])
+        #expect(answer.json["accepted"].integer == numbers.count)
+      }
+      try await post(0..<3, outcome: "error")
+      for start in stride(from: 3, to: ResultFilter.scannedCountMax + 3, by: 1_000) {
+        try await post(start..<start + 1_000, outcome: "fail")
+      }
+      let path = "/v1/providers/acme/probe-results?outcome=error"
+      let first = try await instance.client.get(path).json
+      #expect(first["items"].array.isEmpty)
+      let cursor = try #require(first["next_cursor"].string)
+      let second = try await instance.client.get("\(path)&cursor=\(cursor)").json
+      #expect(second["items"].array.map { $0["external_id"].string } == ["x-2", "x-1", "x-0"])
+      #expect(second["next_cursor"].isNull)
+    }
+  }
+
   @Test func conditionsAllHold() async throws {
     let clock = TestClock("2026-10-31T23:59:00.000Z")
     try await withRegisteredRelay(clock: clock.clock) { instance in

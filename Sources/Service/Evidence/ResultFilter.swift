@@ -70,29 +70,44 @@ struct ResultFilter: Sendable {
     return Identifier(leastAt: Instant(milliseconds: earliest))
   }
 
+  /// So many of a provider's results are looked through for one page: what few of them pass would else be looked for in
+  /// all of them. A page may therefore be short, or empty, and still not be the last.
+  static let scannedCountMax = 10_000
+
   /// Newest first. One provider's ids are in the primary key, read backwards from the last page's end; the body is
   /// fetched by key for each row that is sent, so that no join can tempt the planner to read bodies in bulk.
   /// One more than asked for tells whether another page follows.
   var query: Query {
-    let idEnd = before ?? Identifier(high: .max, low: .max)
-    return """
-      select \(unsafeRaw: ResultStore.resultColumns),
-        (select e.body from result_evidence e
-         where e.provider_id = r.provider_id and e.id = r.id and e.id >= \(idMin) and e.id < \(idEnd)),
-        \(unsafeRaw: ResultStore.voidColumns)
-      from result r left join void v on v.provider_id = r.provider_id and v.result_id = r.id
-      where r.provider_id = \(provider) and r.id >= \(idMin) and r.id < \(idEnd)
-        and (\(check == nil) or r.check_id = \(check))
-        and (\(source == nil) or r.source_id = \(source))
-        and (\(ownSource == nil) or r.source_id = \(ownSource))
-        and (\(outcome == nil) or r.outcome = \(outcome?.rawValue))
-        and (\(target == nil) or r.target = \(target))
-        and (\(model == nil) or r.model = \(model))
-        and (\(runID == nil) or r.run_id = \(runID))
-        and (\(since == nil) or r.observed_at >= \(since?.timestamp))
-        and (\(voided == nil) or (v.result_id is not null) = \(voided))
-        and (\(until == nil) or r.observed_at < \(until?.timestamp))
-      order by r.id desc limit \(limit + 1)
-      """
+    """
+    select \(unsafeRaw: ResultStore.resultColumns),
+      (select e.body from result_evidence e
+       where e.provider_id = r.provider_id and e.id = r.id and e.id >= \(idMin) and e.id < \(idEnd)),
+      \(unsafeRaw: ResultStore.voidColumns)
+    from (
+      select * from result where provider_id = \(provider) and id >= \(idMin) and id < \(idEnd)
+      order by id desc limit \(Self.scannedCountMax)
+    ) r left join void v on v.provider_id = r.provider_id and v.result_id = r.id
+    where (\(check == nil) or r.check_id = \(check))
+      and (\(source == nil) or r.source_id = \(source))
+      and (\(ownSource == nil) or r.source_id = \(ownSource))
+      and (\(outcome == nil) or r.outcome = \(outcome?.rawValue))
+      and (\(target == nil) or r.target = \(target))
+      and (\(model == nil) or r.model = \(model))
+      and (\(runID == nil) or r.run_id = \(runID))
+      and (\(since == nil) or r.observed_at >= \(since?.timestamp))
+      and (\(voided == nil) or (v.result_id is not null) = \(voided))
+      and (\(until == nil) or r.observed_at < \(until?.timestamp))
+    order by r.id desc limit \(limit + 1)
+    """
   }
+
+  /// The last result that the query looked at, if there may be more behind it.
+  var scanEnd: Query {
+    """
+    select id from result where provider_id = \(provider) and id >= \(idMin) and id < \(idEnd)
+    order by id desc offset \(Self.scannedCountMax - 1) limit 1
+    """
+  }
+
+  private var idEnd: Identifier { before ?? Identifier(high: .max, low: .max) }
 }

@@ -11,8 +11,7 @@ struct ResultListRoutes {
         method: .get, pattern: "/v1/providers/{p}/probe-results", requirement: .scopes([.evidenceRead, .resultsWrite]),
         parameters: [
           "check", "source", "outcome", "target", "model", "run_id", "since", "until", "received_since", "voided",
-          "limit",
-          "cursor",
+          "limit", "cursor",
         ], handler: .async(list))
     ]
   }
@@ -23,13 +22,11 @@ struct ResultListRoutes {
     let own = call.caller.sourceID ?? Identifier(high: 0, low: 0)
     let filter = try ResultFilter(
       call.parameters, of: provider.id, ownSource: call.caller.has(.evidenceRead) ? nil : own, parts: parts)
-    let found = try await parts.results.results(filter)
-    return .page(found, limit: filter.limit, call) { json, stored in
+    let (found, next) = try await parts.results.results(filter)
+    return .page(found, next: next.map { Cursor(text: $0.description) }, call) { json, stored in
       // Sources are never deleted, so a stored result's is there.
       let source = parts.registry.source(id: stored.result.source)?.slug.text ?? stored.result.source.description
       stored.write(to: &json, slugs: (provider.slug.text, source))
-    } cursor: {
-      Cursor(text: $0.id.description)
     }
   }
 }

@@ -13,9 +13,15 @@ extension ResultStore {
   static let voidColumns = "v.recorded_at, v.recorded_by, v.reason"
 
   /// One page of a provider's results with their evidence, newest received first.
-  func results(_ filter: ResultFilter) async throws -> [StoredResult] {
+  /// - Returns: the last id that the page reaches; nil when it is the last page.
+  func results(_ filter: ResultFilter) async throws -> (found: [StoredResult], next: Identifier?) {
     let methodology = methodology
-    return try await database.query(filter.query) { row in try Self.decode(&row, methodology) }
+    let found = try await database.query(filter.query) { row in try Self.decode(&row, methodology) }
+    if found.count > filter.limit {
+      let page = Array(found.prefix(filter.limit))
+      return (page, page.last?.id)
+    }
+    return (found, try await database.query(filter.scanEnd) { try $0.next(Identifier.self) }.first)
   }
 
   /// One result with its evidence.
