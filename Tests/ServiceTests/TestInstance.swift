@@ -86,10 +86,16 @@ final class TestInstance: Sendable {
   static func start(
     on databaseName: String, clock: Service.Clock = .system, adminKey: String? = nil
   ) async throws -> TestInstance {
-    let postgres = try await TestPostgres.shared.value
+    let configuration = try await TestPostgres.shared.value.configuration(databaseName)
+    return try await start(on: configuration, clock: clock, adminKey: adminKey)
+  }
+
+  static func start(
+    on configuration: DatabaseConfiguration, clock: Service.Clock = .system, adminKey: String? = nil
+  ) async throws -> TestInstance {
     let loop = EventLoop(name: "test-pg")
     loop.start()
-    let database = Database(postgres.configuration(databaseName), loop: loop, logger: quietLogger)
+    let database = Database(configuration, loop: loop, logger: quietLogger)
     let reader = EventLoop(name: "test-reader")
     reader.start()
     let service = try RiskService(database: database, reader: reader, clock: clock, logger: quietLogger)
@@ -148,9 +154,13 @@ func withRegisteredRelay<Value: Sendable>(
   clock: Service.Clock = .system, _ body: @Sendable (TestInstance) async throws -> Value
 ) async throws -> Value {
   try await withInstance(clock: clock) { instance in
-    _ = try await instance.client.post(
-      "/v1/providers", #"{"slug":"acme","name":"Acme","hosts":["acme.example","api.acme.example"]}"#)
-    _ = try await instance.client.post("/v1/sources", #"{"slug":"lab","name":"Lab"}"#)
+    try await registerRelay(with: instance.client)
     return try await body(instance)
   }
+}
+
+func registerRelay(with client: APIClient) async throws {
+  _ = try await client.post(
+    "/v1/providers", #"{"slug":"acme","name":"Acme","hosts":["acme.example","api.acme.example"]}"#)
+  _ = try await client.post("/v1/sources", #"{"slug":"lab","name":"Lab"}"#)
 }
