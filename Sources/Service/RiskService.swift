@@ -28,7 +28,8 @@ public final class RiskService: Sendable {
     let board: ScoreBoard
     let scorer: Scorer
     let scoreIndex: ScoreIndex
-    let metrics: Metrics
+    let requestMetrics: RequestMetrics
+    let intakeMetrics: IntakeMetrics
 
     init(database: Database, catalogue: Catalogue, clock: Clock, logger: Logger) {
       self.database = database
@@ -50,7 +51,8 @@ public final class RiskService: Sendable {
       scorer = Scorer(
         catalogue: catalogue, methodologies: methodologies, registry: registry, board: board, clock: clock)
       scoreIndex = ScoreIndex(scorer: scorer)
-      metrics = Metrics()
+      requestMetrics = RequestMetrics()
+      intakeMetrics = IntakeMetrics()
     }
   }
 
@@ -58,6 +60,7 @@ public final class RiskService: Sendable {
   let feed: ChangeFeed
   private let intakeOnceLoaded = Mutex<Intake?>(nil)
   private let idempotencyOnceLoaded = Mutex<Idempotency?>(nil)
+  private let gateOfServer = Mutex<ConnectionGate?>(nil)
   private let reader: EventLoop
 
   /// The migrations that the service needs.
@@ -108,7 +111,8 @@ public final class RiskService: Sendable {
     intakeOnceLoaded.withLock {
       $0 = Intake(
         store: parts.results, methodologies: parts.methodologyStore, changes: parts.changes, board: parts.board,
-        clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey, logger: parts.logger)
+        clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey, metrics: parts.intakeMetrics,
+        logger: parts.logger)
     }
   }
 
@@ -176,9 +180,15 @@ public final class RiskService: Sendable {
   /// How errors of handlers are shown.
   public static var problem: @Sendable (any Error) -> Problem? { Problem.rendering }
 
+  /// Whose connections `/metrics` speaks of.
+  var connectionGate: ConnectionGate? { gateOfServer.withLock { $0 } }
+
+  /// Shows a server's connections in `/metrics`.
+  public func observe(connectionsOf server: Server) { gateOfServer.withLock { $0 = server.gate } }
+
   /// Takes part in metrics and, for writes and failures, in the log.
   public func observe(_ summary: RequestSummary) {
-    parts.metrics.count(summary)
+    parts.requestMetrics.count(summary)
     let isRead = summary.method == "GET" || summary.method == "HEAD" || summary.method == "OPTIONS"
     // A successful read writes no line: there are too many, and nothing to learn from one.
     if isRead, summary.status < 400, summary.isComplete { return }

@@ -105,6 +105,7 @@ final class TestInstance: Sendable {
     let server = Server(
       router: try service.router(), listen: ListenAddress(host: "127.0.0.1", port: 0), loops: 1, logger: quietLogger,
       problem: RiskService.problem, observe: service.observe)
+    service.observe(connectionsOf: server)
     let address = try server.start()
     return TestInstance(
       service: service, database: database, server: server, loops: [loop, reader],
