@@ -138,4 +138,35 @@ import Testing
       await instance.stop()
     }
   }
+
+  /// What is alarmed on and drawn is there; a renamed metric would otherwise be silent for ever.
+  @Test func rulesAndDashboardNameMetricsThatAreServed() async throws {
+    let top = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..").standardized
+    try await withRegisteredRelay { instance in
+      _ = try await instance.client.post("/v1/probe-results", object: Posting.result(["source": "lab"]))
+      let scrape = try await Scrape(instance.client)
+      let served = Set(scrape.samples.keys.map { String($0.prefix { $0 != "{" }) })
+      for path in ["deploy/prometheus/relayrisk.rules.yml", "deploy/grafana/relayrisk.json"] {
+        let text = try String(contentsOf: top.appendingPathComponent(path), encoding: .utf8)
+        // Alone, or before a selector or a range: neither a label nor the name of an alert or a dashboard.
+        let named = Set(text.matches(of: /\b(?:relayrisk|process)_[a-z_]+\b/).map { String($0.output) })
+        #expect(named.count > 8, "\(path)")
+        #expect(named.subtracting(served) == [], "\(path)")
+      }
+    }
+  }
+
+  @Test func theDashboardIsAWholeOfItsOwn() throws {
+    let top = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..").standardized
+    let data = try Data(contentsOf: top.appendingPathComponent("deploy/grafana/relayrisk.json"))
+    let dashboard = JSON(try JSONSerialization.jsonObject(with: data))
+    let panels = dashboard["panels"].array
+    #expect(panels.count >= 10)
+    #expect(Set(panels.compactMap { $0["id"].integer }).count == panels.count)
+    for panel in panels where panel["type"].string != "row" {
+      #expect(panel["title"].string?.isEmpty == false && panel["gridPos"]["w"].integer != nil)
+      #expect(!panel["targets"].array.isEmpty)
+      for target in panel["targets"].array { #expect(target["expr"].string?.contains("$instance") == true) }
+    }
+  }
 }
