@@ -56,6 +56,15 @@ load: ## Puts the release build under load for a minute and checks what must hol
 	swift build -c release --product relayrisk
 	Benchmarks/load .build/release/relayrisk
 
+.PHONY: bench
+bench: ## Measures the engine, a history and reads, and writes docs/benchmarks.md.
+	@deploy/debian/install-packages load
+	swift build -c release --product relayrisk
+	swift build -c release --product EngineBenchmark
+	gcc -O2 -o .build/floor Benchmarks/floor.c -lmicrohttpd -lpthread
+	Benchmarks/report .build/release/relayrisk .build/release/EngineBenchmark .build/floor > .build/benchmarks.md
+	mv .build/benchmarks.md docs/benchmarks.md
+
 .PHONY: bench-listings
 bench-listings: ## Prints the server's time for a page of each list over a million results.
 	@deploy/debian/install-packages load
@@ -64,11 +73,11 @@ bench-listings: ## Prints the server's time for a page of each list over a milli
 
 .PHONY: format
 format: ## Formats the Swift sources in place.
-	swift format -i -r Package.swift Sources Tests
+	swift format -i -r Package.swift Sources Tests Benchmarks
 
 .PHONY: lint
 lint: ## Checks the format of the Swift sources.
-	swift format lint --strict -r Package.swift Sources Tests
+	swift format lint --strict -r Package.swift Sources Tests Benchmarks
 
 .PHONY: packages
 packages:

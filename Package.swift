@@ -57,6 +57,11 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(name: "AllocationCount", path: "Benchmarks/AllocationCount"),
+    .executableTarget(
+      name: "EngineBenchmark", dependencies: ["RiskModel", "JSON", "AllocationCount"], path: "Benchmarks/Engine",
+      swiftSettings: strict),
+
     .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: strict),
     .testTarget(
