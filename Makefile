@@ -71,13 +71,19 @@ bench-listings: ## Prints the server's time for a page of each list over a milli
 	swift build -c release --product relayrisk
 	Benchmarks/listings .build/release/relayrisk
 
+.PHONY: methodology
+methodology: ## Computes the tables of docs/methodology.md anew.
+	swift build --product MethodologyPage
+	.build/debug/MethodologyPage catalogue/rm-1.json docs/methodology.md > .build/methodology.md
+	mv .build/methodology.md docs/methodology.md
+
 .PHONY: format
 format: ## Formats the Swift sources in place.
-	swift format -i -r Package.swift Sources Tests Benchmarks
+	swift format -i -r Package.swift Sources Tests Benchmarks docs
 
 .PHONY: lint
 lint: ## Checks the format of the Swift sources.
-	swift format lint --strict -r Package.swift Sources Tests Benchmarks
+	swift format lint --strict -r Package.swift Sources Tests Benchmarks docs
 
 .PHONY: packages
 packages:

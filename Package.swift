@@ -61,6 +61,9 @@ let package = Package(
     .executableTarget(
       name: "EngineBenchmark", dependencies: ["RiskModel", "JSON", "AllocationCount"], path: "Benchmarks/Engine",
       swiftSettings: strict),
+    .executableTarget(
+      name: "MethodologyPage", dependencies: ["RiskModel", "JSON"], path: "docs/MethodologyPage",
+      swiftSettings: strict),
 
     .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: strict),
@@ -77,7 +80,8 @@ let package = Package(
       name: "ServiceTests",
       dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams"],
       exclude: ["Fixtures"], swiftSettings: strict),
-    .testTarget(name: "EndToEndTests", dependencies: ["Command", "TestHarness"], swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["Command", "MethodologyPage", "TestHarness"], swiftSettings: strict),
     .testTarget(name: "StyleTests", swiftSettings: strict),
   ]
 )
