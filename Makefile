@@ -77,6 +77,10 @@ methodology: ## Computes the tables of docs/methodology.md anew.
 	.build/debug/MethodologyPage catalogue/rm-1.json docs/methodology.md > .build/methodology.md
 	mv .build/methodology.md docs/methodology.md
 
+.PHONY: mutation
+mutation: ## Changes the engine in one place after the other; a test must notice each. Takes about an hour.
+	nice Tests/Mutation/mutate
+
 .PHONY: format
 format: ## Formats the Swift sources in place.
 	swift format -i -r Package.swift Sources Tests Benchmarks docs
