@@ -33,6 +33,7 @@ final class Daemon: EventSource, @unchecked Sendable {
 
   var phase = Phase.serving
   var requestIDs = RequestIDGenerator()
+  var answers = AnswerMemory()
   /// libmicrohttpd's daemon, between `start` and `stop`.
   private(set) var handle: OpaquePointer?
   private var listenSocket: Int32 = -1

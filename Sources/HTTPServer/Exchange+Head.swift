@@ -9,6 +9,17 @@ extension Exchange {
   func readHead(method: UnsafePointer<CChar>, version: UnsafePointer<CChar>) -> MHD_Result {
     daemon.requestsInFlight.add(1, ordering: .relaxed)
     let known = knownMethod(method)
+    if known == .get, daemon.phase == .serving {
+      let section = HeaderSection.bytes(handle, start: method, version: version)
+      if let answer = daemon.answers.answer(to: self.target, section, at: startedAt) {
+        methodName = Method.get.rawValue
+        route = answer.route
+        self.known = answer
+        stage = .body
+        return .YES
+      }
+      if daemon.answers.takes(section) { self.section = Array(section) }
+    }
     methodName = known?.rawValue ?? String(cString: method)
     guard let headers = HeaderSection.read(handle, start: method, version: version) else {
       return refuseFraming("a line of the header does not end in CR LF, is folded or holds a NUL")

@@ -18,6 +18,30 @@ extension Exchange {
     }
   }
 
+  /// Answers as the same request was answered before. Without a body both callbacks come in one turn of the loop, so
+  /// that the server serves now as it did at the first.
+  func reply(_ known: AnswerMemory.Answer) -> MHD_Result {
+    stage = .replied
+    state.reply()
+    let made = try? queue(known.prepared, isNotModified: known.isNotModified)
+    return made ?? .NO
+  }
+
+  private func queue(_ prepared: PreparedResponse, isNotModified: Bool) throws(ResponseFault) -> MHD_Result {
+    if isNotModified {
+      return try prepared.withNotModified { queue($0, status: 304, bodyBytes: prepared.body.count) }
+    }
+    return queue(prepared.message, status: prepared.status, bodyBytes: prepared.body.count)
+  }
+
+  /// Whether the same request may be answered so again: none that has a body or a trace of its own.
+  private func keep(_ prepared: PreparedResponse, isNotModified: Bool, _ reuse: Reuse) {
+    guard !section.isEmpty, let route, framing?.body == BodyFraming.none, headers.occurrences(of: "traceparent") == 0
+    else { return }
+    daemon.answers.keep(
+      prepared, isNotModified: isNotModified, of: route, for: target, section, at: startedAt, reuse)
+  }
+
   private func send(_ response: Response, closes: Bool) throws(ResponseFault) -> MHD_Result {
     // Every answer of a server that stops ends its connection, so that none is idle when the server is gone.
     let closes = closes || daemon.phase != .serving
@@ -35,10 +59,8 @@ extension Exchange {
     case .prepared(let prepared):
       // The short way, for reads: nothing is copied or added, every loop sends from the same memory.
       if headers.isEmpty, requestID == nil, daemon.crossOrigin == nil, !closes, response.status == prepared.status {
-        if isNotModified {
-          return try prepared.withNotModified { queue($0, status: 304, bodyBytes: prepared.body.count) }
-        }
-        return queue(prepared.message, status: prepared.status, bodyBytes: prepared.body.count)
+        if let reuse = response.reuse { keep(prepared, isNotModified: isNotModified, reuse) }
+        return try queue(prepared, isNotModified: isNotModified)
       }
       bytes = prepared.body
       headers = prepared.headers + headers

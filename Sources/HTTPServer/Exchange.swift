@@ -45,6 +45,10 @@ final class Exchange: @unchecked Sendable {
   /// Set when the request is refused but its body still has to be dropped.
   var refusal: Response?
   var handler: Admission?
+  /// What the same request was answered with before.
+  var known: AnswerMemory.Answer?
+  /// Version and fields, to recognise the same request again; empty when its answer is not to be kept.
+  var section: [UInt8] = []
   var outcome: Outcome?
   var task: Task<Void, Never>?
 
@@ -117,6 +121,7 @@ final class Exchange: @unchecked Sendable {
 
   /// The last callback: the request is complete, and an answer now keeps the connection.
   private func runHandler() -> MHD_Result {
+    if let known { return reply(known) }
     if let refusal { return reply(refusal) }
     guard let head, let route, let handler else { return .NO }
     let body = body

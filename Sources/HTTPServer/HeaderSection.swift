@@ -42,6 +42,16 @@ enum HeaderSection {
     return Headers(bytes: bytes, entries: cursor.entries)
   }
 
+  /// The version and the fields as they lie in the connection's memory after the library took them apart, until the
+  /// next callback returns. Two requests with the same target in which these are equal are the same request.
+  static func bytes(
+    _ connection: OpaquePointer, start: UnsafePointer<CChar>, version: UnsafePointer<CChar>
+  ) -> UnsafeRawBufferPointer {
+    let first = UnsafeRawPointer(version)
+    let end = UnsafeRawPointer(start) + mhd_header_section_bytes(connection)
+    return UnsafeRawBufferPointer(start: first, count: max(0, end - first))
+  }
+
   private static func append(
     _ cursor: inout Cursor, _ name: UnsafePointer<CChar>, _ nameBytes: Int, _ value: UnsafePointer<CChar>,
     _ valueBytes: Int

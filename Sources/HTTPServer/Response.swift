@@ -15,6 +15,8 @@ public struct Response: Sendable {
   public var status: Int
   public var headers: [(name: String, value: String)]
   public var body: Body
+  /// When the same request may get this answer again without its handler being asked; only of prepared ones.
+  public var reuse: Reuse?
 
   public init(status: Int, headers: [(name: String, value: String)] = [], body: Body = .none) {
     self.status = status
@@ -38,7 +40,7 @@ public struct Response: Sendable {
   }
 
   /// The first value of the header among `headers` and, if there is one, the prepared response's.
-  func header(_ name: String) -> String? {
+  public func header(_ name: String) -> String? {
     if case .prepared(let prepared) = body, let value = prepared.header(name) { return value }
     return headers.value(of: name)
   }

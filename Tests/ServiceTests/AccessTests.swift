@@ -172,3 +172,57 @@ func eventually(_ condition: () async throws -> Bool) async throws {
     try await Task.sleep(for: .milliseconds(20))
   }
 }
+
+/// What is answered from memory, again and again to the same request, stops at once when it may not be.
+@Suite(.serialized) struct RepeatedReadTests {
+  private static let paths = ["/v1/providers/acme/score", "/v1/lookup?host=acme.example"]
+
+  @Test func aRevokedKeyOrASuspendedSourceIsRefusedByTheNextRequest() async throws {
+    try await withRegisteredRelay { instance in
+      for path in Self.paths {
+        let reader = try await instance.key(.scoresRead, source: "lab")
+        for _ in 0..<3 { #expect(try await reader.get(path).status == 200) }
+        _ = try await instance.client.patch("/v1/sources/lab", #"{"status":"suspended"}"#)
+        #expect(try await reader.get(path).status == 403)
+        _ = try await instance.client.patch("/v1/sources/lab", #"{"status":"active"}"#)
+        for _ in 0..<3 { #expect(try await reader.get(path).status == 200) }
+        let id = try #require(reader.key?.split(separator: "_")[1])
+        #expect(try await instance.client.send("DELETE", "/v1/keys/\(id)").status == 204)
+        #expect(try await reader.get(path).status == 401)
+      }
+    }
+  }
+
+  @Test func theNextReadShowsWhateverChanged() async throws {
+    let clock = TestClock("2026-11-23T08:00:10.000Z")
+    try await withRegisteredRelay(clock: clock.clock) { instance in
+      func read() async throws -> [String] {
+        var answers: [String] = []
+        for path in Self.paths {
+          let answer = try await instance.client.get(path)
+          #expect(try await instance.client.get(path).text == answer.text)
+          answers.append(answer.text)
+        }
+        return answers
+      }
+      let silent = try await read()
+      let post = Posting.result(["source": "lab", "observed_at": "2026-11-23T07:30:00Z"])
+      _ = try await instance.client.post("/v1/probe-results", object: post)
+      let posted = try await read()
+      #expect(posted[0] != silent[0])
+      try await Declaring.incident(in: instance, provider: "acme")
+      let declared = try await read()
+      #expect(zip(declared, posted).allSatisfy { $0 != $1 })
+      _ = try await instance.client.patch("/v1/providers/acme", #"{"status":"active"}"#)
+      let activated = try await read()
+      #expect(zip(activated, declared).allSatisfy { $0 != $1 })
+      _ = try await instance.client.patch("/v1/sources/lab", #"{"trust":0.5}"#)
+      #expect(try await read()[0] != activated[0])
+      let before = try await read()
+      clock.advance(milliseconds: 60_000)
+      #expect(try await read()[0] != before[0])
+      _ = try await instance.client.patch("/v1/providers/acme", #"{"hosts":["other.example"]}"#)
+      #expect(try await instance.client.get(Self.paths[1]).json["match"].string == "none")
+    }
+  }
+}

@@ -41,13 +41,26 @@ struct Gate: Sendable {
     }
   }
 
+  /// The state of keys and sources in which a request was let pass, taken before it was.
+  struct Passing: Sendable {
+    fileprivate let keys, registry: Int
+  }
+
+  private func passing() -> Passing { Passing(keys: keys.generation, registry: registry.generation) }
+
+  /// Whether the same request would be let pass again.
+  func stillPasses(_ passing: Passing) -> Bool {
+    keys.generation == passing.keys && registry.generation == passing.registry
+  }
+
   /// Wraps a handler so that it runs only for whom the requirement lets pass.
   func admission(
-    _ requirement: Requirement, _ admit: @escaping @Sendable (RequestHead, Principal?) -> Admission
+    _ requirement: Requirement, _ admit: @escaping @Sendable (RequestHead, Principal?, Passing) -> Admission
   ) -> @Sendable (RequestHead) -> Admission {
     { head in
+      let passing = passing()
       switch check(head, requirement) {
-      case .passed(let principal): return admit(head, principal)
+      case .passed(let principal): return admit(head, principal, passing)
       case .refused(let problem): return .refuse(problem)
       case .undecided:
         return .later {
@@ -57,8 +70,9 @@ struct Gate: Sendable {
             return .refuse(
               Problem(.databaseUnavailable, "The key cannot be verified now.", headers: [("Retry-After", "1")]))
           }
+          let passing = self.passing()
           switch check(head, requirement) {
-          case .passed(let principal): return admit(head, principal)
+          case .passed(let principal): return admit(head, principal, passing)
           case .refused(let problem): return .refuse(problem)
           case .undecided: return .refuse(Self.unauthorized("The key is not valid."))
           }

@@ -20,13 +20,19 @@ final class KeyRing: Sendable {
   private static let verifiedCountMax = 10_000
 
   private let state = Mutex(State())
+  private let changes = Atomic<Int>(0)
+
+  /// Grows with every change of the keys, before it shows and after.
+  var generation: Int { changes.load(ordering: .acquiring) }
 
   /// Takes over the keys as they are stored now.
   func replace(with keys: [APIKey]) {
+    changes.add(1, ordering: .acquiringAndReleasing)
     state.withLock { state in
       state.keys = Dictionary(uniqueKeysWithValues: keys.map { ($0.id, $0) })
       state.verified.removeAll()
     }
+    changes.add(1, ordering: .acquiringAndReleasing)
   }
 
   /// - Parameter text: what stands after `Bearer `.

@@ -48,9 +48,9 @@ struct Endpoint: Sendable {
     behind gate: Gate, isLoaded: @escaping @Sendable () -> Bool,
     idempotency: @escaping @Sendable () throws -> Idempotency
   ) -> Route {
-    let admit = gate.admission(requirement) { [self] head, principal in
+    let admit = gate.admission(requirement) { [self] head, principal, passing in
       if !isAlwaysReady, !isLoaded() { return .refuse(.starting) }
-      let work = work(for: head, principal)
+      let work = work(for: head, principal) { gate.stillPasses(passing) }
       guard takesIdempotencyKey, let principal, head.headers[Idempotency.header] != nil else { return work }
       return .async { request in
         try await idempotency().answer(request, of: principal, path: path(of: head), secret: secret) {
@@ -75,21 +75,29 @@ struct Endpoint: Sendable {
   var takesIdempotencyKey: Bool { method != .get && !isQuestion }
 
   /// What answers the request.
-  private func work(for head: RequestHead, _ principal: Principal?) -> Admission {
+  /// - Parameter stillPasses: whether the same request would be let pass again.
+  private func work(
+    for head: RequestHead, _ principal: Principal?, stillPasses: @escaping @Sendable () -> Bool
+  ) -> Admission {
+    @Sendable func finished(_ response: Response) -> Response {
+      var response = inLanguage(response, head)
+      response.reuse = response.reuse?.and(stillPasses)
+      return response
+    }
     switch handler {
-    case .direct(let handler): return .direct { inLanguage(try handler(try call($0, principal)), head) }
-    case .async(let handler): return .async { inLanguage(try await handler(try call($0, principal)), head) }
+    case .direct(let handler): return .direct { finished(try handler(try call($0, principal))) }
+    case .async(let handler): return .async { finished(try await handler(try call($0, principal))) }
     case .directWithout(let parameters, let direct, let otherwise):
       if head.query.contains(where: { parameters.contains($0.name) }) {
-        return .async { inLanguage(try await otherwise(try call($0, principal)), head) }
+        return .async { finished(try await otherwise(try call($0, principal))) }
       }
-      return .direct { inLanguage(try direct(try call($0, principal)), head) }
+      return .direct { finished(try direct(try call($0, principal))) }
     }
   }
 
   /// Says in which language a translated answer is.
   private func inLanguage(_ response: Response, _ head: RequestHead) -> Response {
-    guard isTranslated else { return response }
+    guard isTranslated, response.header("Content-Language") == nil else { return response }
     var response = response
     response.headers =
       response.headers.varying(on: "Accept-Language") + [("Content-Language", head.language.rawValue)]

@@ -13,6 +13,7 @@ final class Registry: Sendable {
     var changedProviders: Set<Identifier> = []
   }
   private let state = Mutex(State())
+  private let changes = Atomic<Int>(0)
 
   // MARK: - Reading
 
@@ -58,6 +59,9 @@ final class Registry: Sendable {
 
   func source(id: Identifier) -> Source? { state.withLock { $0.sources[id] } }
 
+  /// Grows with every change of a provider or source, before it shows and after.
+  var generation: Int { changes.load(ordering: .acquiring) }
+
   /// Grows with every change of a source.
   var sourceGeneration: Int { state.withLock { $0.sourceGeneration } }
 
@@ -74,6 +78,8 @@ final class Registry: Sendable {
   // MARK: - Taking over what is stored
 
   func apply(_ provider: Provider) {
+    changes.add(1, ordering: .acquiringAndReleasing)
+    defer { changes.add(1, ordering: .acquiringAndReleasing) }
     let listed = Listed(provider)
     state.withLock { state in
       if let old = state.providers[provider.id]?.provider {
@@ -97,6 +103,8 @@ final class Registry: Sendable {
   }
 
   func apply(_ source: Source) {
+    changes.add(1, ordering: .acquiringAndReleasing)
+    defer { changes.add(1, ordering: .acquiringAndReleasing) }
     state.withLock { state in
       if let old = state.sources[source.id] {
         guard old.version <= source.version else { return }

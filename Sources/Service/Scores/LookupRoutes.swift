@@ -27,8 +27,14 @@ struct LookupRoutes {
     case (.some, .some): throw JSONFault(pointer: "?url", detail: "must not be given together with host")
     }
     var json = JSONWriter()
-    let age = write(asked, to: &json)
-    return .document(json.bytes, headers: parts.board.headers(maxAgeSeconds: age))
+    let set = parts.methodologies.current
+    let (standing, provider) = write(asked, under: set.active, to: &json)
+    let headers = [("Content-Type", "application/json"), ("ETag", entityTag(of: json.bytes))]
+    var answer = Response.prepared(
+      try PreparedResponse(
+        headers: headers + parts.board.headers(maxAgeSeconds: Self.maxAgeSeconds(standing)), body: json.bytes))
+    answer.reuse = parts.scorer.reuse(of: standing, of: provider, under: set)
+    return answer
   }
 
   @Sendable private func lookUpMany(_ call: Call) async throws -> Response {
@@ -38,19 +44,28 @@ struct LookupRoutes {
       var fields = JSONFields(value, faults: readerFaults)
       let hosts = fields.required("hosts") { try $0.array(count: 1...Self.countMax) { try $0.string() } }
       try fields.finish()
+      // One for the whole answer, whatever is made active meanwhile.
+      let scoring = parts.methodologies.active
       var json = JSONWriter(reservingBytes: 256 * hosts!.count)
       var age = Int.max
       json.object { json in
-        json.array("items", hosts!) { age = min(age, write($1, to: &$0)) }
+        json.array("items", hosts!) { age = min(age, Self.maxAgeSeconds(write($1, under: scoring, to: &$0).standing)) }
       }
       return .json(json.bytes, headers: parts.board.headers(maxAgeSeconds: age))
     }
   }
 
-  /// - Returns: for how many seconds the answer may be kept.
-  private func write(_ asked: String, to json: inout JSONWriter) -> Int {
+  /// For how many seconds an answer may be kept that was made of this; nil where nobody registered the host.
+  private static func maxAgeSeconds(_ standing: Standing?) -> Int {
+    standing?.maxAgeSeconds ?? Standing.unknownAgeSecondsMax
+  }
+
+  /// - Returns: what the answer is made of.
+  private func write(
+    _ asked: String, under scoring: ScoringMethodology, to json: inout JSONWriter
+  ) -> (standing: Standing?, provider: Provider?) {
     let match = parts.registry.match(asked)
-    let standing = match.provider.map(parts.scorer.standing)
+    let standing = match.provider.map { parts.scorer.standing(of: $0, under: scoring) }
     json.object { json in
       json.member("host", match.host)
       json.member("match", match.kind.rawValue)
@@ -60,6 +75,6 @@ struct LookupRoutes {
       json.member("grade", standing?.grade)
       json.member("verdict", (standing?.verdict ?? .unknown).rawValue)
     }
-    return standing?.maxAgeSeconds ?? Standing.unknownAgeSecondsMax
+    return (standing, match.provider)
   }
 }

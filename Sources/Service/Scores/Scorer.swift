@@ -1,68 +1,119 @@
 import HTTPServer
 import JSON
 import RiskModel
+import Synchronization
 
 /// A provider's score as it is sent.
-struct ScoreDocument: Sendable {
+final class ScoreDocument: Sendable {
   let body: [UInt8]
   /// Strong, in quotes.
   let etag: String
   /// What it comes to, for lookups and lists.
   let standing: Standing
+  private let prepared = Mutex<(asOf: Instant?, response: PreparedResponse)?>(nil)
+
+  init(body: [UInt8], standing: Standing) {
+    self.body = body
+    etag = entityTag(of: body)
+    self.standing = standing
+  }
+
+  /// So old may be what an answer says of its age: making answers anew costs more than sending them.
+  private static let asOfMillisecondsMax: Int64 = 1_000
+
+  /// The document as an answer, made when it is first wanted and for all who want it.
+  /// - Parameter asOf: up to when results were counted, asked before the document was. The answer never claims more.
+  func response(in language: Language, asOf: Instant?) throws -> PreparedResponse {
+    if let (made, response) = prepared.withLock({ $0 }), (made == nil) == (asOf == nil),
+      asOf?.milliseconds ?? 0 <= (made?.milliseconds ?? 0) + Self.asOfMillisecondsMax
+    {
+      return response
+    }
+    var headers = [
+      ("Content-Type", "application/json"), ("ETag", etag), ("Vary", "Accept-Language"),
+      ("Content-Language", language.rawValue), ("Cache-Control", "private, max-age=\(standing.maxAgeSeconds)"),
+    ]
+    if let asOf { headers.append(("Evidence-As-Of", asOf.rfc3339)) }
+    let response = try PreparedResponse(headers: headers, body: body)
+    prepared.withLock { $0 = (asOf, response) }
+    return response
+  }
 }
 
 /// Computes live scores from memory.
 struct Scorer: Sendable {
   let catalogue: Catalogue
+  let methodologies: MethodologyRegister
   let registry: Registry
   let board: ScoreBoard
   let clock: Clock
   private let memory = ScoreMemory()
-  /// What a provider comes to of which nothing was ever seen or decided, which no time changes.
-  private let unprobed: Assessment
 
-  init(catalogue: Catalogue, registry: Registry, board: ScoreBoard, clock: Clock) {
+  init(
+    catalogue: Catalogue, methodologies: MethodologyRegister, registry: Registry, board: ScoreBoard, clock: Clock
+  ) {
     self.catalogue = catalogue
+    self.methodologies = methodologies
     self.registry = registry
     self.board = board
     self.clock = clock
-    unprobed = catalogue.methodology.assess(Evidence(sources: [], entries: []), at: Instant(milliseconds: 0))
   }
-
-  private var methodology: Methodology { catalogue.methodology }
 
   /// The live score in short: evaluated at the latest of the current whole UTC minute, the newest counted result and
   /// the last decision, so that every instance gives the same numbers and neither result nor decision waits for the
   /// next minute.
-  func standing(of provider: Provider) -> Standing {
+  /// - Parameter scoring: a methodology whose cells are here. What is shown together is asked for under the same one.
+  func standing(of provider: Provider, under scoring: ScoringMethodology) -> Standing {
     let state = state(of: provider)
-    if let standing = memory.standing(of: provider.id), standing.isCurrent(in: state) { return standing }
-    return remember(evaluation(of: provider, in: state))
+    let key = ScoreMemory.StandingKey(provider: provider.id, methodology: scoring.id)
+    if let standing = memory.standing(key), standing.isCurrent(in: state) { return standing }
+    return remember(evaluation(of: provider, under: scoring, in: state))
   }
 
   /// The live score.
-  func document(of provider: Provider, isFull: Bool, in language: Language) -> ScoreDocument {
+  func document(
+    of provider: Provider, isFull: Bool, in language: Language, under scoring: ScoringMethodology
+  ) -> ScoreDocument {
     let state = state(of: provider)
-    let key = ScoreMemory.DocumentKey(provider: provider.id, isFull: isFull, language: language)
+    let standingKey = ScoreMemory.StandingKey(provider: provider.id, methodology: scoring.id)
+    let key = ScoreMemory.DocumentKey(standing: standingKey, isFull: isFull, language: language)
     if let document = memory.document(key), document.standing.isCurrent(in: state) { return document }
-    let evaluation = evaluation(of: provider, in: state)
-    let known = memory.standing(of: provider.id)
+    let evaluation = evaluation(of: provider, under: scoring, in: state)
+    let known = memory.standing(standingKey)
     let standing = known.flatMap { $0.isCurrent(in: state) ? $0 : nil } ?? remember(evaluation)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
-      provider: evaluation.provider, catalogue: catalogue, assessment: evaluation.assessment,
+      provider: ScoredProvider(evaluation.provider), methodology: scoring, catalogue: catalogue,
+      assessment: evaluation.assessment,
       evaluatedAt: evaluation.instant, waivers: evaluation.evidence.waivedChecks.count,
       incidents: evaluation.evidence.openIncidents.count, isFull: isFull, language: language
     ).write(to: &json)
-    let document = ScoreDocument(body: json.bytes, etag: entityTag(of: json.bytes), standing: standing)
+    let document = ScoreDocument(body: json.bytes, standing: standing)
     memory.remember(document, as: key)
     return document
   }
+
+  /// For how long an answer holds that was made of a provider's standing under the active methodology. What else it
+  /// depends on, the registry, is the gate's to watch.
+  /// - Parameters:
+  ///   - standing: nil when the answer is made of none.
+  ///   - set: the methodologies that were in force when it was asked for.
+  func reuse(of standing: Standing?, of provider: Provider?, under set: MethodologySet) -> Reuse {
+    Reuse {
+      guard methodologies.current.version == set.version else { return false }
+      guard let standing, let provider else { return true }
+      return standing.isCurrent(in: state(of: provider))
+    }
+  }
+
+  /// Forgets what was computed under every other methodology.
+  func forget(but methodologies: Set<String>) { memory.forget(but: methodologies) }
 
   // MARK: - Evaluating
 
   private struct Evaluation {
     let provider: Provider
+    let scoring: ScoringMethodology
     let evidence: Evidence
     let assessment: Assessment
     let instant: Instant
@@ -75,10 +126,13 @@ struct Scorer: Sendable {
       sources: registry.sourceGeneration)
   }
 
-  private func evaluation(of provider: Provider, in state: ScoreState) -> Evaluation {
+  private func evaluation(
+    of provider: Provider, under scoring: ScoringMethodology, in state: ScoreState
+  ) -> Evaluation {
     // Read after the state, so that what is remembered is never older than it claims to be.
     let (stored, names) = board.evidence(of: provider.id)
-    let (entries, sources, newestResult) = counted(stored.cells, names)
+    let (entries, sources, newestResult) = counted(
+      stored.cells[scoring.id] ?? CellTable(), names, scoring.methodology)
     let newest = max(newestResult, stored.lastDecidedAt ?? newestResult)
     let instant = max(state.minute, newest)
     let evidence = Evidence(
@@ -86,8 +140,9 @@ struct Scorer: Sendable {
       openIncidents: Set(stored.incidents.values.filter { $0.isOpen(at: instant) }.map(\.concern)),
       waivedChecks: Set(stored.waivers.values.filter { $0.isInForce(at: instant) }.map(\.check)))
     return Evaluation(
-      provider: provider, evidence: evidence,
-      assessment: stored.isEmpty ? unprobed : methodology.assess(evidence, at: instant), instant: instant,
+      provider: provider, scoring: scoring, evidence: evidence,
+      assessment: stored.isEmpty ? scoring.unprobed : scoring.methodology.assess(evidence, at: instant),
+      instant: instant,
       basis: Standing.Basis(
         newest: newest, evidence: stored.generation, provider: state.provider, sources: state.sources))
   }
@@ -95,13 +150,15 @@ struct Scorer: Sendable {
   private func remember(_ evaluation: Evaluation) -> Standing {
     let standing = Standing(
       evaluation.assessment, at: evaluation.instant, maxAgeSeconds: maxAgeSeconds(evaluation), basis: evaluation.basis)
-    memory.remember(standing, of: evaluation.provider.id)
+    memory.remember(
+      standing,
+      as: ScoreMemory.StandingKey(provider: evaluation.provider.id, methodology: evaluation.scoring.id))
     return standing
   }
 
   /// The entries that count: of checks the methodology knows and of sources that are not suspended.
   private func counted(
-    _ cells: CellTable, _ names: CellTable.Names
+    _ cells: CellTable, _ names: CellTable.Names, _ methodology: Methodology
   ) -> (entries: [Evidence.Entry], sources: [Evidence.Source], newest: Instant) {
     let checks = names.checks.values.map(methodology.checkIndex)
     // For each number of a source: its place among those that are heard; nil within when it does not count.
@@ -133,7 +190,8 @@ struct Scorer: Sendable {
     if evaluation.evidence.isEmpty { return 30 }
     let now = evaluation.assessment
     for seconds in [30, 10, 3] {
-      let later = methodology.assess(evaluation.evidence, at: evaluation.instant + Int64(seconds * 1000))
+      let later = evaluation.scoring.methodology.assess(
+        evaluation.evidence, at: evaluation.instant + Int64(seconds * 1000))
       if abs(later.score - now.score) < 0.1, later.verdict == now.verdict { return seconds }
     }
     return 0

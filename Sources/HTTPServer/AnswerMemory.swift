@@ -1,0 +1,85 @@
+/// How long an answer may be given again.
+public struct Reuse: Sendable {
+  /// Checked each time; it has to be quick and may be called on any thread.
+  let isCurrent: @Sendable () -> Bool
+
+  public init(while isCurrent: @escaping @Sendable () -> Bool) { self.isCurrent = isCurrent }
+
+  /// While both hold.
+  public func and(_ other: @escaping @Sendable () -> Bool) -> Reuse { Reuse { [isCurrent] in isCurrent() && other() } }
+}
+
+/// Answers of one loop that are given again to requests that are the same to the byte: target, version and header
+/// section. Who asks for the same thing over and over, with the same key, costs neither routing nor reading of headers
+/// nor a check of the key anew: that nothing of it has changed is what `Reuse` says.
+///
+/// Confined to its loop.
+struct AnswerMemory {
+  /// An answer that was sent, and to what.
+  final class Answer {
+    fileprivate let target: String
+    fileprivate let section: [UInt8]
+    fileprivate let reuse: Reuse
+    fileprivate let until: ContinuousClock.Instant
+    let route: Route
+    let prepared: PreparedResponse
+    let isNotModified: Bool
+
+    fileprivate init(
+      target: String, section: [UInt8], reuse: Reuse, until: ContinuousClock.Instant, route: Route,
+      prepared: PreparedResponse, isNotModified: Bool
+    ) {
+      self.target = target
+      self.section = section
+      self.reuse = reuse
+      self.until = until
+      self.route = route
+      self.prepared = prepared
+      self.isNotModified = isNotModified
+    }
+  }
+
+  /// What changes with time alone, such as the header that says how old an answer is, may be this old.
+  private static let lifetime = Duration.seconds(1)
+  /// More distinct requests within a second than one loop has callers that repeat themselves.
+  private static let answersCountMax = 2_048
+  private static let sectionBytesMax = 4_096
+
+  /// By the hash of the request, which the process salts: nobody can aim at collisions, and one replaces the other.
+  private var answers: [Int: Answer] = [:]
+
+  /// Whether an answer to a request with such a section is kept at all.
+  func takes(_ section: UnsafeRawBufferPointer) -> Bool { section.count <= Self.sectionBytesMax }
+
+  /// The answer that the same request got, if it still holds.
+  mutating func answer(
+    to target: String, _ section: UnsafeRawBufferPointer, at now: ContinuousClock.Instant
+  ) -> Answer? {
+    if answers.isEmpty { return nil }
+    let hash = Self.hash(target, section)
+    guard let answer = answers[hash], answer.target == target, answer.section.elementsEqual(section) else { return nil }
+    guard now < answer.until, answer.reuse.isCurrent() else {
+      answers[hash] = nil
+      return nil
+    }
+    return answer
+  }
+
+  mutating func keep(
+    _ prepared: PreparedResponse, isNotModified: Bool, of route: Route, for target: String,
+    _ section: [UInt8], at now: ContinuousClock.Instant, _ reuse: Reuse
+  ) {
+    if answers.count >= Self.answersCountMax { answers.removeAll(keepingCapacity: true) }
+    let hash = section.withUnsafeBytes { Self.hash(target, $0) }
+    answers[hash] = Answer(
+      target: target, section: section, reuse: reuse, until: now + Self.lifetime, route: route, prepared: prepared,
+      isNotModified: isNotModified)
+  }
+
+  private static func hash(_ target: String, _ section: UnsafeRawBufferPointer) -> Int {
+    var hasher = Hasher()
+    hasher.combine(target)
+    hasher.combine(bytes: section)
+    return hasher.finalize()
+  }
+}
