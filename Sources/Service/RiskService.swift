@@ -21,6 +21,7 @@ public final class RiskService: Sendable {
     let providers: ProviderStore
     let results: ResultStore
     let decisions: DecisionStore
+    let disputes: DisputeStore
     let keyRing: KeyRing
     let registry: Registry
     let board: ScoreBoard
@@ -40,6 +41,7 @@ public final class RiskService: Sendable {
       providers = ProviderStore(database: database, changes: changes)
       results = ResultStore(database: database, methodology: catalogue.methodology)
       decisions = DecisionStore(database: database, changes: changes)
+      disputes = DisputeStore(database: database, changes: changes, methodology: catalogue.methodology)
       keyRing = KeyRing()
       registry = Registry()
       board = ScoreBoard()
@@ -153,6 +155,8 @@ public final class RiskService: Sendable {
       ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,
       ScoreRoutes(service: self).endpoints, DecisionRoutes(parts: parts).endpoints,
       LookupRoutes(service: self).endpoints, ScoreListRoutes(service: self).endpoints,
+      SimulationRoutes(service: self).endpoints, DisputeRoutes(parts: parts).endpoints,
+      ProbePlanRoutes(service: self).endpoints,
     ]
     return routes.flatMap { $0 }
   }

@@ -37,7 +37,7 @@ struct CatalogueRoutes {
         try page([methodology], call, QueryFields(call.parameters), id: \.id) { json, methodology in
           json.object { json in
             json.member("id", methodology.id)
-            json.member("hash", catalogue.methodologyHash)
+            json.member("hash", catalogue.scoringMethodology.hash)
             json.member("status", "active")
           }
         }
@@ -49,9 +49,9 @@ struct CatalogueRoutes {
         var json = JSONWriter(reservingBytes: 32_768)
         json.object { json in
           json.member("id", methodology.id)
-          json.member("hash", catalogue.methodologyHash)
+          json.member("hash", catalogue.scoringMethodology.hash)
           json.member("status", "active")
-          json.member("document", json: catalogue.methodologyDocument)
+          json.member("document", json: catalogue.scoringMethodology.document)
         }
         return .document(json.bytes)
       },

@@ -79,7 +79,7 @@ struct ResultFilter: Sendable {
       select \(unsafeRaw: ResultStore.resultColumns),
         (select e.body from result_evidence e
          where e.provider_id = r.provider_id and e.id = r.id and e.id >= \(idMin) and e.id < \(idEnd)),
-        \(unsafeRaw: ResultStore.voidColumns)
+        \(unsafeRaw: ResultStore.decisionColumns)
       from result r left join void v on v.provider_id = r.provider_id and v.result_id = r.id
       where r.provider_id = \(provider) and r.id >= \(idMin) and r.id < \(idEnd)
         and (\(check == nil) or r.check_id = \(check))

@@ -43,15 +43,23 @@ struct VoidStore: Sendable {
     _ selection: Selection, _ voiding: Voiding, isDryRun: Bool = false
   ) async throws -> (count: Int, cells: [StoredCell]) {
     try await database.withTransaction { connection in
-      let places = try await record(selection, voiding, isDryRun: isDryRun, on: connection)
-      let count = places.reduce(0) { $0 + $1.count }
-      if places.isEmpty || isDryRun { return (count, []) }
-      try await lock(places, on: connection)
-      let cells = try await rebuild(places, on: connection)
-      try await changes.append(
-        providers: Array(Set(places.map(\.provider))).sorted(), at: voiding.at, to: connection)
-      return (count, cells)
+      let (places, cells) = try await void(selection, voiding, isDryRun: isDryRun, on: connection)
+      if !places.isEmpty, !isDryRun {
+        try await changes.append(
+          providers: Array(Set(places.map(\.provider))).sorted(), at: voiding.at, to: connection)
+      }
+      return (places.reduce(0) { $0 + $1.count }, cells)
     }
+  }
+
+  /// The same within a transaction of the caller, who adds the change as its last statement.
+  func void(
+    _ selection: Selection, _ voiding: Voiding, isDryRun: Bool = false, on connection: Connection
+  ) async throws -> (places: [Place], cells: [StoredCell]) {
+    let places = try await record(selection, voiding, isDryRun: isDryRun, on: connection)
+    if places.isEmpty || isDryRun { return (places, []) }
+    try await lock(places, on: connection)
+    return (places, try await rebuild(places, on: connection))
   }
 
   private func record(

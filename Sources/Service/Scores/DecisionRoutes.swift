@@ -19,7 +19,7 @@ struct DecisionRoutes {
         method: .get, pattern: waivers, requirement: .scopes([.scoresRead]), parameters: ["limit", "cursor"],
         handler: .async(listWaivers)),
       Endpoint(
-        method: .delete, pattern: waivers + "/{id}", requirement: .scopes([.admin]), produces: [],
+        method: .delete, pattern: waivers + "/{id}", requirement: .scopes([.admin]), parameters: ["note"], produces: [],
         handler: .async(revoke)),
       Endpoint(
         method: .post, pattern: incidents, requirement: .scopes([.admin]), contentTypes: ["application/json"],
@@ -28,7 +28,8 @@ struct DecisionRoutes {
         method: .get, pattern: incidents, requirement: .scopes([.scoresRead]), parameters: ["limit", "cursor"],
         handler: .async(listIncidents)),
       Endpoint(
-        method: .post, pattern: incidents + "/{id}/close", requirement: .scopes([.admin]), handler: .async(close)),
+        method: .post, pattern: incidents + "/{id}/close", requirement: .scopes([.admin]),
+        contentTypes: ["application/json"], handler: .async(close)),
     ]
   }
 
@@ -52,7 +53,7 @@ struct DecisionRoutes {
     let record = WaiverRecord(
       waiver: ScoreBoard.Waiver(
         id: parts.identifiers.next(at: now), check: check!, recordedAt: now, expiresAt: expiresAt!, revokedAt: nil),
-      reason: reason!, recordedBy: call.caller.auditName, revokedBy: nil)
+      reason: reason!, recordedBy: call.caller.auditName, revokedBy: nil, revokedNote: nil)
     try await parts.decisions.insert(record, of: provider.id)
     parts.board.apply(waivers: [record.waiver], of: provider.id)
     var json = JSONWriter()
@@ -81,10 +82,12 @@ struct DecisionRoutes {
   }
 
   @Sendable private func revoke(_ call: Call) async throws -> Response {
+    // In the query, because the content of a DELETE has no meaning and may get lost on the way (RFC 9110, 9.3.5).
+    let note = try call.parameters.field("note").map(VoidRoutes.reason)
     let provider = try parts.registry.existingProvider(call.path("p"))
     guard let id = Identifier(parsing: call.path("id").lowercased()),
       let record = try await parts.decisions.revokeWaiver(
-        id, of: provider.id, by: call.caller.auditName, at: parts.clock.now())
+        id, of: provider.id, by: call.caller.auditName, note: note, at: parts.clock.now())
     else { throw Problem(.notFound, "\(provider.slug) has no waiver with the id \"\(call.path("id"))\".") }
     parts.board.apply(waivers: [record.waiver], of: provider.id)
     return .noContent()
@@ -105,21 +108,14 @@ struct DecisionRoutes {
     let provider = try parts.registry.existingProvider(call.path("p"))
     let (value, readerFaults) = try call.json()
     var fields = JSONFields(value, faults: readerFaults)
-    let concern = fields.required("concern") { field in
-      let concern = try field.string()
-      let known = parts.catalogue.methodology.concerns.map(\.id)
-      guard known.contains(concern) else {
-        throw field.fault("must be one of \(known.joined(separator: ", "))")
-      }
-      return concern
-    }
+    let concern = fields.required("concern") { try $0.concern(of: parts.catalogue.methodology) }
     let summary = fields.required("summary", VoidRoutes.reason)
     try fields.finish()
     let now = parts.clock.now()
     let record = IncidentRecord(
       incident: ScoreBoard.Incident(
         id: parts.identifiers.next(at: now), concern: concern!, recordedAt: now, closedAt: nil),
-      summary: summary!, recordedBy: call.caller.auditName, closedBy: nil)
+      summary: summary!, recordedBy: call.caller.auditName, closedBy: nil, closedNote: nil)
     try await parts.decisions.insert(record, of: provider.id)
     parts.board.apply(incidents: [record.incident], of: provider.id)
     var json = JSONWriter()
@@ -138,15 +134,28 @@ struct DecisionRoutes {
   }
 
   @Sendable private func close(_ call: Call) async throws -> Response {
+    let note = try Self.note(call)
     let provider = try parts.registry.existingProvider(call.path("p"))
     guard let id = Identifier(parsing: call.path("id").lowercased()),
       let record = try await parts.decisions.closeIncident(
-        id, of: provider.id, by: call.caller.auditName, at: parts.clock.now())
+        id, of: provider.id, by: call.caller.auditName, note: note, at: parts.clock.now())
     else { throw Problem(.notFound, "\(provider.slug) has no incident with the id \"\(call.path("id"))\".") }
     parts.board.apply(incidents: [record.incident], of: provider.id)
     var json = JSONWriter()
     record.write(to: &json)
     return .document(json.bytes)
+  }
+}
+
+extension DecisionRoutes {
+  /// The body may be left out, and so may the note.
+  private static func note(_ call: Call) throws -> String? {
+    if call.request.body.isEmpty { return nil }
+    let (value, readerFaults) = try call.json()
+    var fields = JSONFields(value, faults: readerFaults)
+    let note = fields.optional("note", VoidRoutes.reason)
+    try fields.finish()
+    return note
   }
 }
 
@@ -161,6 +170,7 @@ extension WaiverRecord {
       json.member("expires_at", waiver.expiresAt.rfc3339)
       json.member("revoked_at", waiver.revokedAt?.rfc3339)
       json.member("revoked_by", revokedBy)
+      json.member("revoked_note", revokedNote)
       json.member("in_force", waiver.isInForce(at: now))
     }
   }
@@ -176,6 +186,7 @@ extension IncidentRecord {
       json.member("recorded_by", recordedBy)
       json.member("closed_at", incident.closedAt?.rfc3339)
       json.member("closed_by", closedBy)
+      json.member("closed_note", closedNote)
     }
   }
 }

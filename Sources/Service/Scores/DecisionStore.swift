@@ -7,6 +7,7 @@ struct WaiverRecord: Sendable {
   let reason: String
   let recordedBy: String
   let revokedBy: String?
+  let revokedNote: String?
 }
 
 /// A declaration that a concern of a provider is broken, with all that is kept about it.
@@ -15,6 +16,7 @@ struct IncidentRecord: Sendable {
   let summary: String
   let recordedBy: String
   let closedBy: String?
+  let closedNote: String?
 }
 
 /// The statements on decisions about providers: waivers and incidents. Neither is ever deleted or begun anew.
@@ -28,7 +30,8 @@ struct DecisionStore: Sendable {
   func waivers(of providers: [Identifier]?) async throws -> [Identifier: [WaiverRecord]] {
     let rows = try await database.query(
       """
-      select provider_id, id, check_id, recorded_at, expires_at, revoked_at, reason, recorded_by, revoked_by
+      select provider_id, id, check_id, recorded_at, expires_at, revoked_at, reason, recorded_by, revoked_by,
+        revoked_note
       from waiver where \(providers == nil) or provider_id = any(\(providers ?? [])) order by id
       """
     ) { row in (try row.next(Identifier.self), try Self.waiver(&row)) }
@@ -42,7 +45,7 @@ struct DecisionStore: Sendable {
 
   static func waiverPageQuery(of provider: Identifier, after id: Identifier?, count: Int) -> Query {
     """
-    select id, check_id, recorded_at, expires_at, revoked_at, reason, recorded_by, revoked_by
+    select id, check_id, recorded_at, expires_at, revoked_at, reason, recorded_by, revoked_by, revoked_note
     from waiver where provider_id = \(provider) and id > \(id ?? .least) order by id limit \(count)
     """
   }
@@ -54,7 +57,7 @@ struct DecisionStore: Sendable {
       revokedAt: try row.next(Timestamp?.self).map(Instant.init))
     return WaiverRecord(
       waiver: waiver, reason: try row.next(String.self), recordedBy: try row.next(String.self),
-      revokedBy: try row.next(String?.self))
+      revokedBy: try row.next(String?.self), revokedNote: try row.next(String?.self))
   }
 
   func insert(_ record: WaiverRecord, of provider: Identifier) async throws {
@@ -73,15 +76,16 @@ struct DecisionStore: Sendable {
   /// Ends a waiver; one that is revoked already stays as it is.
   /// - Returns: the waiver as it is now; nil when the provider has none of that id.
   func revokeWaiver(
-    _ id: Identifier, of provider: Identifier, by author: String, at now: Instant
+    _ id: Identifier, of provider: Identifier, by author: String, note: String?, at now: Instant
   ) async throws -> WaiverRecord? {
     try await database.withTransaction { connection in
       let records = try await connection.query(
         """
         update waiver set revoked_by = case when revoked_at is null then \(author) else revoked_by end,
+          revoked_note = case when revoked_at is null then \(note) else revoked_note end,
           revoked_at = coalesce(revoked_at, \(now.timestamp))
         where id = \(id) and provider_id = \(provider)
-        returning id, check_id, recorded_at, expires_at, revoked_at, reason, recorded_by, revoked_by
+        returning id, check_id, recorded_at, expires_at, revoked_at, reason, recorded_by, revoked_by, revoked_note
         """
       ) { row in try Self.waiver(&row) }
       if !records.isEmpty { try await changes.append(providers: [provider], at: now, to: connection) }
@@ -95,7 +99,7 @@ struct DecisionStore: Sendable {
   func incidents(of providers: [Identifier]?) async throws -> [Identifier: [IncidentRecord]] {
     let rows = try await database.query(
       """
-      select provider_id, id, concern, recorded_at, closed_at, summary, recorded_by, closed_by
+      select provider_id, id, concern, recorded_at, closed_at, summary, recorded_by, closed_by, closed_note
       from incident where \(providers == nil) or provider_id = any(\(providers ?? [])) order by id
       """
     ) { row in (try row.next(Identifier.self), try Self.incident(&row)) }
@@ -109,7 +113,7 @@ struct DecisionStore: Sendable {
 
   static func incidentPageQuery(of provider: Identifier, after id: Identifier?, count: Int) -> Query {
     """
-    select id, concern, recorded_at, closed_at, summary, recorded_by, closed_by
+    select id, concern, recorded_at, closed_at, summary, recorded_by, closed_by, closed_note
     from incident where provider_id = \(provider) and id > \(id ?? .least) order by id limit \(count)
     """
   }
@@ -120,7 +124,7 @@ struct DecisionStore: Sendable {
       recordedAt: Instant(try row.next(Timestamp.self)), closedAt: try row.next(Timestamp?.self).map(Instant.init))
     return IncidentRecord(
       incident: incident, summary: try row.next(String.self), recordedBy: try row.next(String.self),
-      closedBy: try row.next(String?.self))
+      closedBy: try row.next(String?.self), closedNote: try row.next(String?.self))
   }
 
   func insert(_ record: IncidentRecord, of provider: Identifier) async throws {
@@ -139,15 +143,16 @@ struct DecisionStore: Sendable {
   /// Ends an incident; one that is closed already stays as it is.
   /// - Returns: the incident as it is now; nil when the provider has none of that id.
   func closeIncident(
-    _ id: Identifier, of provider: Identifier, by author: String, at now: Instant
+    _ id: Identifier, of provider: Identifier, by author: String, note: String?, at now: Instant
   ) async throws -> IncidentRecord? {
     try await database.withTransaction { connection in
       let records = try await connection.query(
         """
         update incident set closed_by = case when closed_at is null then \(author) else closed_by end,
+          closed_note = case when closed_at is null then \(note) else closed_note end,
           closed_at = coalesce(closed_at, \(now.timestamp))
         where id = \(id) and provider_id = \(provider)
-        returning id, concern, recorded_at, closed_at, summary, recorded_by, closed_by
+        returning id, concern, recorded_at, closed_at, summary, recorded_by, closed_by, closed_note
         """
       ) { row in try Self.incident(&row) }
       if !records.isEmpty { try await changes.append(providers: [provider], at: now, to: connection) }

@@ -60,6 +60,6 @@ struct LookupRoutes {
       json.member("grade", standing?.grade)
       json.member("verdict", (standing?.verdict ?? .unknown).rawValue)
     }
-    return standing?.maxAgeSeconds ?? Standing.unknownAgeSecondsMax
+    return standing?.maxAgeSeconds(at: parts.clock.now()) ?? Standing.unknownAgeSecondsMax
   }
 }

@@ -25,9 +25,11 @@ struct PastScores: Sendable {
     let assessment = catalogue.methodology.assess(evidence, at: viewpoint.asOf)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
-      provider: provider, catalogue: catalogue, assessment: assessment, evaluatedAt: viewpoint.asOf,
-      waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull,
-      language: language
+      provider: provider, methodology: catalogue.scoringMethodology, catalogue: catalogue, assessment: assessment,
+      evaluatedAt: viewpoint.asOf, waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count,
+      disputes: past.decisions.openDisputes(
+        at: viewpoint.asOf, under: catalogue.methodology, in: store.registry),
+      isFull: isFull, language: language
     ).write(to: &json)
     return json.bytes
   }
@@ -67,7 +69,7 @@ struct PastScores: Sendable {
     var json = JSONWriter(reservingBytes: 1_024 + 200 * past.results.count)
     json.object { json in
       json.member("methodology", methodology.id)
-      json.member("methodology_hash", catalogue.methodologyHash)
+      json.member("methodology_hash", catalogue.scoringMethodology.hash)
       json.member("at", viewpoint.asOf.rfc3339)
       json.object("sources") { json in
         for source in past.sources.sorted(by: { $0.slug < $1.slug }) {
@@ -75,8 +77,8 @@ struct PastScores: Sendable {
           json.value(source.trust)
         }
       }
-      json.array("incidents", past.openIncidents(at: viewpoint.asOf).sorted()) { $0.value($1) }
-      json.array("waivers", past.waivedChecks(at: viewpoint.asOf).sorted()) { $0.value($1) }
+      json.array("incidents", past.decisions.openIncidents(at: viewpoint.asOf).sorted()) { $0.value($1) }
+      json.array("waivers", past.decisions.waivedChecks(at: viewpoint.asOf).sorted()) { $0.value($1) }
       json.array("results", past.results) { json, result in
         json.object { json in
           json.member("source", past.sources[result.source].slug)
@@ -97,7 +99,7 @@ extension PastEvidence {
   /// What was folded, with the decisions in force at an instant.
   func evidence(_ fold: EvidenceFold, at instant: Instant) -> Evidence {
     Evidence(
-      sources: sources, entries: fold.entries, openIncidents: openIncidents(at: instant),
-      waivedChecks: waivedChecks(at: instant))
+      sources: sources, entries: fold.entries, openIncidents: decisions.openIncidents(at: instant),
+      waivedChecks: decisions.waivedChecks(at: instant))
   }
 }

@@ -5,16 +5,16 @@ import RiskModel
 /// Writes a score document: the contract's fields, the numbers unrounded.
 struct ScoreEncoding {
   let provider: Provider
+  let methodology: ScoringMethodology
   let catalogue: Catalogue
   let assessment: Assessment
   let evaluatedAt: Instant
   let waivers: Int
   let incidents: Int
+  let disputes: Int
   let isFull: Bool
   /// Of titles and sentences.
   let language: Language
-
-  private var methodology: Methodology { catalogue.methodology }
 
   func write(to json: inout JSONWriter) {
     json.object { json in
@@ -25,7 +25,7 @@ struct ScoreEncoding {
         json.member("status", provider.status.rawValue)
       }
       json.member("methodology", methodology.id)
-      json.member("methodology_hash", catalogue.methodologyHash)
+      json.member("methodology_hash", methodology.hash)
       json.member("evaluated_at", evaluatedAt.rfc3339)
       json.member("score", assessment.isShown ? assessment.score : nil)
       json.member("provisional_score", assessment.score)
@@ -47,8 +47,7 @@ struct ScoreEncoding {
       }
       json.member("waivers", waivers)
       json.member("incidents", incidents)
-      // No dispute can be raised yet; the field is the contract's.
-      json.member("disputes", 0)
+      json.member("disputes", disputes)
       json.array("concerns", assessment.concerns) { write($1, to: &$0) }
       json.array("reasons", assessment.reasons) { write($1, to: &$0) }
       if isFull { json.array("checks", assessment.checks) { write($1, to: &$0) } }
@@ -58,7 +57,7 @@ struct ScoreEncoding {
   private func write(_ concern: ConcernAssessment, to json: inout JSONWriter) {
     json.object { json in
       json.member("concern", concern.id)
-      json.member("title", catalogue.title(of: methodology.concerns[concern.concern], in: language))
+      json.member("title", catalogue.title(of: methodology.methodology.concerns[concern.concern], in: language))
       json.member("score", concern.score)
       json.member("points", concern.points)
       json.member("coverage", concern.coverage)
@@ -67,7 +66,7 @@ struct ScoreEncoding {
   }
 
   private func write(_ reason: Reason, to json: inout JSONWriter) {
-    let check = methodology.checks[reason.check]
+    let check = methodology.methodology.checks[reason.check]
     json.object { json in
       json.member("check", check.id)
       json.member("title", catalogue.title(of: check, in: language))
@@ -86,7 +85,7 @@ struct ScoreEncoding {
 
   private func write(_ check: CheckAssessment, to json: inout JSONWriter) {
     json.object { json in
-      json.member("check", methodology.checks[check.check].id)
+      json.member("check", methodology.methodology.checks[check.check].id)
       json.member("theta", check.theta)
       json.member("seen", check.seen)
       json.member("unseen", check.unseen)
@@ -100,6 +99,7 @@ struct ScoreEncoding {
       json.member("critical", check.critical.rawValue)
       json.member("covered", check.isCovered)
       json.member("last_observed_at", check.lastObservedAt?.rfc3339)
+      json.member("waived", check.isWaived)
     }
   }
 }

@@ -32,7 +32,7 @@ struct ScoreRoutes {
     let document = parts.scorer.document(of: provider, isFull: detail == .full, in: call.language)
     var headers = [
       ("Content-Type", "application/json"), ("ETag", document.etag),
-      ("Cache-Control", "private, max-age=\(document.standing.maxAgeSeconds)"),
+      ("Cache-Control", "private, max-age=\(document.standing.maxAgeSeconds(at: parts.clock.now()))"),
     ]
     if let asOf { headers.append(("Evidence-As-Of", asOf.rfc3339)) }
     return Response(status: 200, headers: headers, body: .bytes(document.body))

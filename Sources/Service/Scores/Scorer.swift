@@ -50,9 +50,11 @@ struct Scorer: Sendable {
     let standing = known.flatMap { $0.isCurrent(in: state) ? $0 : nil } ?? remember(evaluation)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
-      provider: evaluation.provider, catalogue: catalogue, assessment: evaluation.assessment,
-      evaluatedAt: evaluation.instant, waivers: evaluation.evidence.waivedChecks.count,
-      incidents: evaluation.evidence.openIncidents.count, isFull: isFull, language: language
+      provider: evaluation.provider, methodology: catalogue.scoringMethodology, catalogue: catalogue,
+      assessment: evaluation.assessment, evaluatedAt: evaluation.instant,
+      waivers: evaluation.evidence.waivedChecks.count,
+      incidents: evaluation.evidence.openIncidents.count, disputes: evaluation.disputes, isFull: isFull,
+      language: language
     ).write(to: &json)
     let document = ScoreDocument(body: json.bytes, etag: entityTag(of: json.bytes), standing: standing)
     memory.remember(document, as: key)
@@ -64,6 +66,8 @@ struct Scorer: Sendable {
   private struct Evaluation {
     let provider: Provider
     let evidence: Evidence
+    let decisions: Decisions
+    let disputes: Int
     let assessment: Assessment
     let instant: Instant
     let basis: Standing.Basis
@@ -77,24 +81,44 @@ struct Scorer: Sendable {
 
   private func evaluation(of provider: Provider, in state: ScoreState) -> Evaluation {
     // Read after the state, so that what is remembered is never older than it claims to be.
-    let (stored, names) = board.evidence(of: provider.id)
-    let (entries, sources, newestResult) = counted(stored.cells, names)
-    let newest = max(newestResult, stored.lastDecidedAt ?? newestResult)
-    let instant = max(state.minute, newest)
+    let counted = counted(of: provider)
+    let instant = max(state.minute, counted.newest)
     let evidence = Evidence(
-      sources: sources, entries: entries,
-      openIncidents: Set(stored.incidents.values.filter { $0.isOpen(at: instant) }.map(\.concern)),
-      waivedChecks: Set(stored.waivers.values.filter { $0.isInForce(at: instant) }.map(\.check)))
+      sources: counted.sources, entries: counted.entries,
+      openIncidents: counted.decisions.openIncidents(at: instant),
+      waivedChecks: counted.decisions.waivedChecks(at: instant))
     return Evaluation(
-      provider: provider, evidence: evidence,
-      assessment: stored.isEmpty ? unprobed : methodology.assess(evidence, at: instant), instant: instant,
+      provider: provider, evidence: evidence, decisions: counted.decisions,
+      disputes: counted.decisions.openDisputes(at: instant, under: methodology, in: registry),
+      assessment: counted.isEmpty ? unprobed : methodology.assess(evidence, at: instant), instant: instant,
       basis: Standing.Basis(
-        newest: newest, evidence: stored.generation, provider: state.provider, sources: state.sources))
+        newest: counted.newest, evidence: counted.generation, provider: state.provider, sources: state.sources))
+  }
+
+  /// What a live score counts, in one state of memory.
+  struct Counted: Sendable {
+    let sources: [Evidence.Source]
+    let entries: [Evidence.Entry]
+    let decisions: Decisions
+    /// The newest of the results that count and the decisions; 1970 when there is none.
+    let newest: Instant
+    let generation: Int
+    /// Whether nothing was ever seen or decided.
+    let isEmpty: Bool
+  }
+
+  func counted(of provider: Provider) -> Counted {
+    let (stored, names) = board.evidence(of: provider.id)
+    let (entries, sources, newest) = counted(stored.cells, names)
+    let decisions = stored.decisions
+    return Counted(
+      sources: sources, entries: entries, decisions: decisions, newest: max(newest, decisions.lastTakenAt ?? newest),
+      generation: stored.generation, isEmpty: stored.isEmpty)
   }
 
   private func remember(_ evaluation: Evaluation) -> Standing {
     let standing = Standing(
-      evaluation.assessment, at: evaluation.instant, maxAgeSeconds: maxAgeSeconds(evaluation), basis: evaluation.basis)
+      evaluation.assessment, at: evaluation.instant, ends: ends(evaluation), basis: evaluation.basis)
     memory.remember(standing, of: evaluation.provider.id)
     return standing
   }
@@ -128,15 +152,27 @@ struct Scorer: Sendable {
     return (entries, sources, newest)
   }
 
-  /// At most 30, and small enough that decay cannot move the score by 0.1 or change the verdict meanwhile.
-  private func maxAgeSeconds(_ evaluation: Evaluation) -> Int {
-    if evaluation.evidence.isEmpty { return 30 }
-    let now = evaluation.assessment
-    for seconds in [30, 10, 3] {
-      let later = methodology.assess(evaluation.evidence, at: evaluation.instant + Int64(seconds * 1000))
-      if abs(later.score - now.score) < 0.1, later.verdict == now.verdict { return seconds }
+  /// When a client has to ask again, in order; empty when no time changes the score.
+  ///
+  /// The score is evaluated at whole minutes, so what decay and expiries bring comes with the next one. That one ends
+  /// what a client keeps if it moves the score by 0.1, or changes the verdict or the decisions in force; nobody keeps
+  /// it beyond the one after that. An expiry ends it as well: nobody is to be told of a waiver that is over.
+  private func ends(_ evaluation: Evaluation) -> [Instant] {
+    let next = evaluation.instant.startOfMinute + 60_000
+    let decisions = evaluation.decisions
+    var evidence = evaluation.evidence
+    evidence.waivedChecks = decisions.waivedChecks(at: next)
+    evidence.openIncidents = decisions.openIncidents(at: next)
+    let expiries = decisions.waivers.filter { $0.isInForce(at: evaluation.instant) }.map(\.expiresAt)
+    var ends = expiries.min().map { [$0] } ?? []
+    if evidence.isEmpty, evidence.waivedChecks == evaluation.evidence.waivedChecks { return ends }
+    let (now, later) = (evaluation.assessment, methodology.assess(evidence, at: next))
+    if abs(later.score - now.score) >= 0.1 || later.verdict != now.verdict
+      || evidence.waivedChecks != evaluation.evidence.waivedChecks
+    {
+      ends.append(next)
     }
-    return 0
+    return ends.sorted()
   }
 }
 
