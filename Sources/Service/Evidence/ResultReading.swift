@@ -11,8 +11,8 @@ extension ResultStore {
 
   /// What `decode` reads of the disputes of `result r`, and of the row of `void v`, which is joined to the left.
   static let decisionColumns = """
-    array(select d.id from dispute d where d.provider_id = r.provider_id and d.result_id = r.id order by d.id),
-    array(select d.status from dispute d where d.provider_id = r.provider_id and d.result_id = r.id order by d.id),
+    array(select d.id::text || ' ' || d.status from dispute d
+      where d.provider_id = r.provider_id and d.result_id = r.id),
     v.recorded_at, v.recorded_by, v.reason
     """
 
@@ -57,8 +57,11 @@ extension ResultStore {
     let scannerVersion = try row.next(String?.self)
     let note = try row.next(String?.self)
     let evidence = try row.next([UInt8]?.self).map { try JSONReader.read($0).value }
-    let disputes = zip(try row.next([Identifier].self), try row.next([String].self)).map {
-      DisputeMark(id: $0, status: Dispute.Status(rawValue: $1)!)
+    // In the order of their ids, which is that of time.
+    let disputes = try row.next([String].self).sorted().map { text in
+      let parts = text.split(separator: " ")
+      return DisputeMark(
+        id: Identifier(parsing: String(parts[0]))!, status: Dispute.Status(rawValue: String(parts[1]))!)
     }
     let voided = try row.next(Timestamp?.self).map {
       Voiding(at: Instant($0), by: try row.next(String.self), reason: try row.next(String.self))

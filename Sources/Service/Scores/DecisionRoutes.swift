@@ -71,35 +71,20 @@ struct DecisionRoutes {
   }
 
   @Sendable private func listWaivers(_ call: Call) async throws -> Response {
-    let (provider, limit, after) = try page(call)
     let now = parts.clock.now()
-    let found = try await parts.decisions.waivers(of: provider.id, after: after, count: limit + 1)
-    return .page(found, limit: limit, call) {
-      $1.write(to: &$0, now: now)
-    } cursor: {
-      Cursor(text: $0.waiver.id.description)
-    }
+    return try await list(
+      call, parts.decisions.waivers(of:after:count:), { $1.write(to: &$0, now: now) }, id: \.waiver.id)
   }
 
   @Sendable private func revoke(_ call: Call) async throws -> Response {
     // In the query, because the content of a DELETE has no meaning and may get lost on the way (RFC 9110, 9.3.5).
     let note = try call.parameters.field("note").map(VoidRoutes.reason)
-    let provider = try parts.registry.existingProvider(call.path("p"))
-    guard let id = Identifier(parsing: call.path("id").lowercased()),
-      let record = try await parts.decisions.revokeWaiver(
-        id, of: provider.id, by: call.caller.auditName, note: note, at: parts.clock.now())
-    else { throw Problem(.notFound, "\(provider.slug) has no waiver with the id \"\(call.path("id"))\".") }
-    parts.board.apply(waivers: [record.waiver], of: provider.id)
+    let (provider, record) = try await end("waiver", call) { id, provider in
+      try await parts.decisions.revokeWaiver(
+        id, of: provider, by: call.caller.auditName, note: note, at: parts.clock.now())
+    }
+    parts.board.apply(waivers: [record.waiver], of: provider)
     return .noContent()
-  }
-
-  /// Which page of whose decisions is asked for.
-  private func page(_ call: Call) throws -> (provider: Provider, limit: Int, after: Identifier?) {
-    var query = QueryFields(call.parameters)
-    let limit = query.limit()
-    let after = query.cursor { Identifier(parsing: $0) }
-    try query.finish()
-    return (try parts.registry.existingProvider(call.path("p")), limit, after)
   }
 
   // MARK: - Incidents
@@ -124,30 +109,49 @@ struct DecisionRoutes {
   }
 
   @Sendable private func listIncidents(_ call: Call) async throws -> Response {
-    let (provider, limit, after) = try page(call)
-    let found = try await parts.decisions.incidents(of: provider.id, after: after, count: limit + 1)
-    return .page(found, limit: limit, call) {
-      $1.write(to: &$0)
-    } cursor: {
-      Cursor(text: $0.incident.id.description)
-    }
+    try await list(call, parts.decisions.incidents(of:after:count:), { $1.write(to: &$0) }, id: \.incident.id)
   }
 
   @Sendable private func close(_ call: Call) async throws -> Response {
     let note = try Self.note(call)
-    let provider = try parts.registry.existingProvider(call.path("p"))
-    guard let id = Identifier(parsing: call.path("id").lowercased()),
-      let record = try await parts.decisions.closeIncident(
-        id, of: provider.id, by: call.caller.auditName, note: note, at: parts.clock.now())
-    else { throw Problem(.notFound, "\(provider.slug) has no incident with the id \"\(call.path("id"))\".") }
-    parts.board.apply(incidents: [record.incident], of: provider.id)
+    let (provider, record) = try await end("incident", call) { id, provider in
+      try await parts.decisions.closeIncident(
+        id, of: provider, by: call.caller.auditName, note: note, at: parts.clock.now())
+    }
+    parts.board.apply(incidents: [record.incident], of: provider)
     var json = JSONWriter()
     record.write(to: &json)
     return .document(json.bytes)
   }
 }
 
+// What decisions of both kinds share.
 extension DecisionRoutes {
+  /// A page of one provider's decisions, in the order they were recorded.
+  private func list<Record: Sendable>(
+    _ call: Call, _ found: (Identifier, Identifier?, Int) async throws -> [Record],
+    _ write: (inout JSONWriter, Record) -> Void, id: (Record) -> Identifier
+  ) async throws -> Response {
+    var query = QueryFields(call.parameters)
+    let limit = query.limit()
+    let after = query.cursor { Identifier(parsing: $0) }
+    try query.finish()
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    return .page(try await found(provider.id, after, limit + 1), limit: limit, call, write) {
+      Cursor(text: id($0).description)
+    }
+  }
+
+  /// Ends the decision that the path names.
+  private func end<Record: Sendable>(
+    _ kind: String, _ call: Call, _ end: (Identifier, Identifier) async throws -> Record?
+  ) async throws -> (provider: Identifier, record: Record) {
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    guard let id = Identifier(parsing: call.path("id").lowercased()), let record = try await end(id, provider.id)
+    else { throw Problem(.notFound, "\(provider.slug) has no \(kind) with the id \"\(call.path("id"))\".") }
+    return (provider.id, record)
+  }
+
   /// The body may be left out, and so may the note.
   private static func note(_ call: Call) throws -> String? {
     if call.request.body.isEmpty { return nil }
