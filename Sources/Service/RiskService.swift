@@ -23,6 +23,7 @@ public final class RiskService: Sendable {
     let methodologies: MethodologyRegister
     let methodologyStore: MethodologyStore
     let decisions: DecisionStore
+    let disputes: DisputeStore
     let keyRing: KeyRing
     let registry: Registry
     let board: ScoreBoard
@@ -44,6 +45,7 @@ public final class RiskService: Sendable {
       methodologies = MethodologyRegister(shipped: catalogue.scoringMethodology)
       methodologyStore = MethodologyStore(database: database, changes: changes, register: methodologies)
       decisions = DecisionStore(database: database, changes: changes)
+      disputes = DisputeStore(database: database, changes: changes, methodologies: methodologyStore)
       keyRing = KeyRing()
       registry = Registry()
       board = ScoreBoard()
@@ -160,6 +162,8 @@ public final class RiskService: Sendable {
       ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,
       ScoreRoutes(service: self).endpoints, DecisionRoutes(parts: parts).endpoints,
       LookupRoutes(service: self).endpoints, ScoreListRoutes(service: self).endpoints,
+      SimulationRoutes(service: self).endpoints, DisputeRoutes(parts: parts).endpoints,
+      ProbePlanRoutes(service: self).endpoints,
     ]
     return routes.flatMap { $0 }
   }

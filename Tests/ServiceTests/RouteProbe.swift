@@ -20,6 +20,8 @@ struct RouteProbe {
       "/v1/providers/acme/waivers",
       #"{"check":"encryption.legacy-tls-protocol","reason":"R","expires_at":"\#(expiry)"}"#)
     let incident = try await client.post("/v1/providers/acme/incidents", #"{"concern":"encryption","summary":"S"}"#)
+    let disputed = try #require(result.json["id"].string)
+    let dispute = try await client.post("/v1/disputes", object: ["result": disputed, "reason": "R"])
     let key = try await client.post("/v1/keys", #"{"name":"K","scopes":["audit:read"]}"#)
     let advisory = try await client.get("/v1/advisories").json["items"][0]
     names = [
@@ -27,14 +29,21 @@ struct RouteProbe {
       "compare": "rm-1",
       "checks": "encryption.legacy-tls-protocol", "advisories": try #require(advisory["id"].string),
       "keys": try #require(key.json["id"].string), "probe-results": try #require(result.json["id"].string),
-      "waivers": try #require(waiver.json["id"].string), "incidents": try #require(incident.json["id"].string),
+      "disputes": try #require(dispute.json["id"].string), "waivers": try #require(waiver.json["id"].string),
+      "incidents": try #require(incident.json["id"].string),
     ]
   }
 
   var requests: [RouteRequest] {
     get throws {
       try instance.service.endpoints.map { endpoint in
-        let route = try #require(RouteCase.all[endpoint.name], "\(endpoint.name) has no cases")
+        var route = try #require(RouteCase.all[endpoint.name], "\(endpoint.name) has no cases")
+        // A body that names a result names the one that is there.
+        if let body = route.body, body.body["result"] != nil {
+          route.body = BodyMutations(
+            body: body.body.merging(["result": names["probe-results"]!]) { $1 }, required: body.required,
+            wrong: body.wrong, free: body.free)
+        }
         let body = try route.body.map { try JSONSerialization.data(withJSONObject: $0.body) }
         return RouteRequest(
           endpoint: endpoint, route: route, path: path(endpoint), body: body ?? route.report.map { Data($0.utf8) },

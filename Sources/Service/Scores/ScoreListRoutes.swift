@@ -40,7 +40,8 @@ struct ScoreListRoutes {
     } cursor: {
       order.rank($0.provider, $0.standing).cursor(in: order)
     }
-    let age = found.prefix(limit).map(\.standing.maxAgeSeconds).min()
+    let now = parts.clock.now()
+    let age = found.prefix(limit).map { $0.standing.maxAgeSeconds(at: now) }.min()
     response.headers += parts.board.headers(maxAgeSeconds: age ?? Standing.unknownAgeSecondsMax)
     return response
   }

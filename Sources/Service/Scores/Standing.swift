@@ -13,8 +13,8 @@ struct Standing: Sendable {
   let evaluatedAt: Instant
   /// In the methodology's order.
   let concerns: [ConcernAssessment]
-  /// For how long a client may keep the score, in seconds.
-  let maxAgeSeconds: Int
+  /// When a client has to ask again, in order.
+  private let ends: [Instant]
   fileprivate let basis: Basis
 
   /// What it was computed from.
@@ -37,7 +37,7 @@ struct Standing: Sendable {
       > (other.basis.provider, other.basis.sources, other.basis.evidence, other.evaluatedAt)
   }
 
-  init(_ assessment: Assessment, at instant: Instant, maxAgeSeconds: Int, basis: Basis) {
+  init(_ assessment: Assessment, at instant: Instant, ends: [Instant], basis: Basis) {
     score = assessment.isShown ? assessment.score : nil
     provisionalScore = assessment.score
     grade = assessment.isShown ? assessment.grade : nil
@@ -46,9 +46,18 @@ struct Standing: Sendable {
     coverage = assessment.coverage
     evaluatedAt = instant
     concerns = assessment.concerns
-    self.maxAgeSeconds = verdict == .unknown ? min(maxAgeSeconds, Self.unknownAgeSecondsMax) : maxAgeSeconds
+    self.ends = ends
     self.basis = basis
   }
+
+  /// For how long a client may keep the score, in seconds.
+  func maxAgeSeconds(at now: Instant) -> Int {
+    let most = verdict == .unknown ? Self.unknownAgeSecondsMax : Self.ageSecondsMax
+    guard let end = ends.first(where: { $0 > now }) else { return most }
+    return min(most, Int((end.milliseconds - now.milliseconds) / 1000))
+  }
+
+  private static let ageSecondsMax = 30
 
   /// So that hosts which nobody registered yet, or nobody probed, are soon asked for again.
   static let unknownAgeSecondsMax = 10
