@@ -26,6 +26,9 @@ public final class RiskService: Sendable {
     let board: ScoreBoard
     let scorer: Scorer
     let scoreIndex: ScoreIndex
+    let publications: PublicationStore
+    let publisher: ScorePublisher
+    let events: EventHub
     let metrics: Metrics
 
     init(database: Database, catalogue: Catalogue, clock: Clock, logger: Logger) {
@@ -45,6 +48,11 @@ public final class RiskService: Sendable {
       board = ScoreBoard()
       scorer = Scorer(catalogue: catalogue, registry: registry, board: board, clock: clock)
       scoreIndex = ScoreIndex(scorer: scorer)
+      publications = PublicationStore(database: database)
+      let events = EventHub(store: publications, registry: registry, keys: keyRing, clock: clock)
+      self.events = events
+      publisher = ScorePublisher(
+        scorer: scorer, index: scoreIndex, store: publications, onEvents: { events.append($0, of: $1) })
       metrics = Metrics()
     }
   }
@@ -93,7 +101,10 @@ public final class RiskService: Sendable {
       try $0.next([UInt8].self)
     }[0]
     try await feed.load(evidence: evidence)
-    if evidence { await parts.scoreIndex.sweep() }
+    if evidence {
+      await parts.scoreIndex.sweep()
+      try await parts.publisher.load()
+    }
     idempotencyOnceLoaded.withLock {
       $0 = Idempotency(
         store: IdempotencyStore(database: parts.database), digestKey: SymmetricKey(data: digestKey),
@@ -113,8 +124,20 @@ public final class RiskService: Sendable {
       group.addTask { [parts] in
         while !Task.isCancelled {
           await parts.scoreIndex.sweep()
+          await parts.publisher.refresh()
+          // Without its database an instance shows what was published before.
+          try? await parts.publisher.catchUp()
           try? await Task.sleep(for: .milliseconds(ChangeFeed.pollMilliseconds))
         }
+      }
+      group.addTask { [parts] in
+        while !Task.isCancelled {
+          try? await Task.sleep(for: .seconds(EventHub.heartbeatSeconds))
+          parts.events.beat()
+        }
+      }
+      group.addTask { [parts] in
+        await ScoreSweeper(database: parts.database, publisher: parts.publisher, logger: parts.logger).run()
       }
     }
   }
@@ -153,6 +176,7 @@ public final class RiskService: Sendable {
       ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,
       ScoreRoutes(service: self).endpoints, DecisionRoutes(parts: parts).endpoints,
       LookupRoutes(service: self).endpoints, ScoreListRoutes(service: self).endpoints,
+      ChangeRoutes(parts: parts).endpoints, EventRoutes(parts: parts).endpoints,
     ]
     return routes.flatMap { $0 }
   }

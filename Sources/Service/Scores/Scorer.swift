@@ -41,7 +41,10 @@ struct Scorer: Sendable {
   }
 
   /// The live score.
-  func document(of provider: Provider, isFull: Bool, in language: Language) -> ScoreDocument {
+  /// - Parameter isKept: whether it is likely to be asked for again as it is.
+  func document(
+    of provider: Provider, isFull: Bool, in language: Language, isKept: Bool = true
+  ) -> ScoreDocument {
     let state = state(of: provider)
     let key = ScoreMemory.DocumentKey(provider: provider.id, isFull: isFull, language: language)
     if let document = memory.document(key), document.standing.isCurrent(in: state) { return document }
@@ -55,7 +58,7 @@ struct Scorer: Sendable {
       incidents: evaluation.evidence.openIncidents.count, isFull: isFull, language: language
     ).write(to: &json)
     let document = ScoreDocument(body: json.bytes, etag: entityTag(of: json.bytes), standing: standing)
-    memory.remember(document, as: key)
+    if isKept { memory.remember(document, as: key) }
     return document
   }
 
