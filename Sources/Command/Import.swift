@@ -29,7 +29,7 @@ struct Import: AsyncParsableCommand {
 
     func run() async throws {
       let (provider, source) = (try required(provider, "provider"), try required(source, "source"))
-      let report = try readFile(file)
+      let report = try readFile(file, bytesMax: 32 * 1024 * 1024)
       let summary = try await withService(common) { service in
         try await service.importTestSSL(report, provider: provider, source: source)
       }
@@ -37,23 +37,6 @@ struct Import: AsyncParsableCommand {
       for warning in summary.warnings { printError("warning: \(warning)") }
       if summary.isAnyRejected { throw ExitCode(1) }
     }
-  }
-}
-
-/// The bytes of a file of at most 32 MiB, or of standard input for `-`.
-private func readFile(_ path: String) throws -> [UInt8] {
-  let bytesMax = 32 * 1024 * 1024
-  let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-  guard descriptor >= 0 else { throw CommandFailure("cannot open \(path): \(String(cString: strerror(errno)))") }
-  defer { if descriptor != STDIN_FILENO { close(descriptor) } }
-  var bytes: [UInt8] = []
-  var chunk = [UInt8](repeating: 0, count: 64 * 1024)
-  while true {
-    let count = read(descriptor, &chunk, chunk.count)
-    guard count >= 0 else { throw CommandFailure("cannot read \(path): \(String(cString: strerror(errno)))") }
-    if count == 0 { return bytes }
-    bytes += chunk[..<count]
-    guard bytes.count <= bytesMax else { throw CommandFailure("\(path) is longer than \(bytesMax) bytes") }
   }
 }
 

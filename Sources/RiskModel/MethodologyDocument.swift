@@ -6,21 +6,24 @@ extension Methodology {
   /// The ranges are those for which every formula yields a finite number and the guarantees of the methodology hold;
   /// what is sensible within them is the author's judgement.
   /// - Throws: everything that is wrong at once, each fault with its JSON pointer: members that are missing, unknown
-  ///   or out of range, a check of an unknown concern, an id that appears twice. What follows from several constants
-  ///   together (a concern that no scored check probes, a prior of 1 or more) is looked for when each is in range.
+  ///   or out of range, a check of an unknown concern, an id that appears twice. What follows from several of them
+  ///   together (a concern that no scored check probes, a prior of 1 or more) is looked for when those are in range.
   public init(_ document: JSONValue) throws(JSONFaults) {
     var fields = JSONFields(document)
     // The names, not the concerns read: a fault inside a concern must not make its checks faulty too.
     let concernIDs = Self.concernIDs(of: document)
     let constants = Self.constants(from: &fields)
-    let concerns = fields.required("concerns") { try Self.concerns(from: $0) } ?? []
-    let drafts = fields.required("checks") { try Self.drafts(from: $0, concernIDs: concernIDs) } ?? []
-    try fields.finish()
-
-    let priors = Priors(concerns: concerns, drafts: drafts, severityImpact: constants.severityImpact)
-    let checks = drafts.map { priors.check($0) }
-    let faults = Self.faults(concerns: concerns, checks: checks, priors: priors)
-    if !faults.isEmpty { throw JSONFaults(faults) }
+    let concerns = fields.required("concerns") { try Self.concerns(from: $0) }
+    let drafts = fields.required("checks") { try Self.drafts(from: $0, concernIDs: concernIDs) }
+    var checks: [Check] = []
+    var faults: [JSONFault] = []
+    if let concerns, let drafts, Severity.allCases.allSatisfy({ constants.severityImpact[$0].isFinite }) {
+      let priors = Priors(concerns: concerns, drafts: drafts, severityImpact: constants.severityImpact)
+      checks = drafts.map { priors.check($0) }
+      faults = Self.faults(concerns: concerns, checks: checks, priors: priors)
+    }
+    do throws(JSONFaults) { try fields.finish() } catch { faults = error.faults + faults }
+    guard faults.isEmpty, let concerns else { throw JSONFaults(faults) }
     self.init(constants: constants, concerns: concerns, checks: checks)
   }
 
@@ -71,8 +74,9 @@ extension Methodology {
     }
   }
 
-  private static func concernIDs(of document: JSONValue) -> [String: Int] {
-    guard case .object(let object) = document, case .object(let concerns) = object["concerns"] else { return [:] }
+  /// Nil without an object of concerns: that is the fault then, and not the concern of every check.
+  private static func concernIDs(of document: JSONValue) -> [String: Int]? {
+    guard case .object(let object) = document, case .object(let concerns) = object["concerns"] else { return nil }
     return Dictionary(uniqueKeysWithValues: concerns.members.enumerated().map { ($1.name, $0) })
   }
 
@@ -97,14 +101,16 @@ extension Methodology {
     return concerns
   }
 
-  private static func drafts(from field: JSONField, concernIDs: [String: Int]) throws -> [CheckDraft] {
+  private static func drafts(from field: JSONField, concernIDs: [String: Int]?) throws -> [CheckDraft] {
     var seen: Set<String> = []
     return try field.array(count: 1...10_000) { field in
       try field.object { fields in
         let id = fields.text("id", bytesMax: 200)
         if !id.isEmpty, !seen.insert(id).inserted { fields.fault("id", "is the id of an earlier check") }
         let concern = fields.required("concern") { field in
-          guard let index = concernIDs[try field.string()] else { throw field.fault("is not one of the concerns") }
+          let concern = try field.string()
+          guard let concernIDs else { return 0 }
+          guard let index = concernIDs[concern] else { throw field.fault("is not one of the concerns") }
           return index
         }
         return CheckDraft(

@@ -20,6 +20,8 @@ public final class RiskService: Sendable {
     let sources: SourceStore
     let providers: ProviderStore
     let results: ResultStore
+    let methodologies: MethodologyRegister
+    let methodologyStore: MethodologyStore
     let decisions: DecisionStore
     let keyRing: KeyRing
     let registry: Registry
@@ -42,11 +44,14 @@ public final class RiskService: Sendable {
       sources = SourceStore(database: database, changes: changes)
       providers = ProviderStore(database: database, changes: changes)
       results = ResultStore(database: database, methodology: catalogue.methodology)
+      methodologies = MethodologyRegister(shipped: catalogue.scoringMethodology)
+      methodologyStore = MethodologyStore(database: database, changes: changes, register: methodologies)
       decisions = DecisionStore(database: database, changes: changes)
       keyRing = KeyRing()
       registry = Registry()
       board = ScoreBoard()
-      scorer = Scorer(catalogue: catalogue, registry: registry, board: board, clock: clock)
+      scorer = Scorer(
+        catalogue: catalogue, methodologies: methodologies, registry: registry, board: board, clock: clock)
       scoreIndex = ScoreIndex(scorer: scorer)
       publications = PublicationStore(database: database)
       let events = EventHub(store: publications, registry: registry, keys: keyRing, clock: clock)
@@ -100,6 +105,7 @@ public final class RiskService: Sendable {
     let digestKey = try await parts.database.query("select digest_key from installation") {
       try $0.next([UInt8].self)
     }[0]
+    try await parts.methodologyStore.ship(parts.catalogue.scoringMethodology, at: parts.clock.now())
     try await feed.load(evidence: evidence)
     if evidence {
       await parts.scoreIndex.sweep()
@@ -112,8 +118,8 @@ public final class RiskService: Sendable {
     }
     intakeOnceLoaded.withLock {
       $0 = Intake(
-        store: parts.results, changes: parts.changes, board: parts.board, clock: parts.clock,
-        identifiers: parts.identifiers, digestKey: digestKey, logger: parts.logger)
+        store: parts.results, methodologies: parts.methodologyStore, changes: parts.changes, board: parts.board,
+        clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey, logger: parts.logger)
     }
   }
 
@@ -168,6 +174,7 @@ public final class RiskService: Sendable {
   var endpoints: [Endpoint] {
     let routes: [[Endpoint]] = [
       OperationsRoutes(service: self).endpoints, CatalogueRoutes(catalogue: parts.catalogue).endpoints,
+      MethodologyRoutes(service: self).endpoints, ComparisonRoutes(service: self).endpoints,
       ProviderRoutes(service: self).endpoints, ProviderChangeRoutes(parts: parts).endpoints,
       ProviderTransferRoutes(service: self).endpoints, SourceRoutes(parts: parts).endpoints,
       ModelRoutes(models: ModelStore(database: parts.database)).endpoints, AdvisoryRoutes(parts: parts).endpoints,

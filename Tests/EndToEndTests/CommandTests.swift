@@ -7,7 +7,7 @@ import Testing
     let help = try await Program.run(["--help"])
     #expect(help.status == 0)
     for word in [
-      "serve", "migrate", "keys", "import", "demo", "database", "RELAYRISK_DATA_DIR", "keys create",
+      "serve", "migrate", "keys", "import", "verify", "score", "demo", "database", "RELAYRISK_DATA_DIR", "keys create",
       "--generate-completion-script",
     ] { #expect(help.output.contains(word), "\(word)") }
     #expect(help.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
@@ -22,6 +22,8 @@ import Testing
       (["serve", "--cors-origin", "https://portal.example/"], 64, "https://portal.example/"),
       (["import", "testssl", "/nonexistent", "--provider", "a", "--source", "b"], 1, "/nonexistent"),
       (["import", "testssl", "/nonexistent", "--source", "b"], 64, "RELAYRISK_PROVIDER"),
+      (["score", "/nonexistent"], 1, "/nonexistent"),
+      (["score", "-"], 1, "the input is not JSON"),
       (["migrate", "--database-url", "host=/nonexistent dbname=x"], 1, "--database-url"),
       (["demo", "--data-dir", "/proc/relayrisk"], 1, "choose another with --data-dir"),
       (["database", "--database-url", "dbname=x", own], 1, "postgresql-client-15"),
@@ -125,6 +127,26 @@ import Testing
     _ = try await waitFor("the imported results") {
       try await admin.get("/v1/providers/acme/score").json["reasons"].array.isEmpty ? nil : true
     }
+
+    let verified = try await Program.run(["verify", "--data-dir", service.dataDirectory])
+    #expect(verified.status == 0 && verified.output.contains("no difference"), "\(verified)")
+    let inputs = try await admin.get("/v1/providers/acme/score/inputs")
+    let score = try await admin.get(
+      "/v1/providers/acme/score?detail=full&as_of=\(inputs.json["at"].string!)")
+    let recomputed = try await Program.run(["score", "-"], input: inputs.body)
+    #expect(recomputed.status == 0 && recomputed.output == score.text + "\n", "\(recomputed.errors)")
+    let refused = try await Program.run(["score", "-"], input: Data(#"{"at":"x","surprise":1}"#.utf8))
+    #expect(refused.status == 1 && refused.output.isEmpty)
+    for pointer in ["/at ", "/surprise ", "/methodology_hash ", "/results "] {
+      #expect(refused.errors.contains("  \(pointer)"), "\(refused.errors)")
+    }
+    let cell = "update evidence_cell set fail_weight = 2 where check_id = 'encryption.legacy-tls-protocol'"
+    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    #expect(
+      Shell.run(["/usr/bin/psql", "-q", "host=\(socket) user=relayrisk dbname=relayrisk", "-c", cell]) == 0)
+    let corrupted = try await Program.run(["verify", "--data-dir", service.dataDirectory])
+    #expect(corrupted.status == 1 && corrupted.output.contains("encryption.legacy-tls-protocol on "), "\(corrupted)")
 
     let listed = try await Program.run(["keys", "list", "--data-dir", service.dataDirectory])
     #expect(listed.output.split(separator: "\n").count == 2)

@@ -125,6 +125,16 @@ import Testing
     #expect(none[0].detail.contains("no check"))
   }
 
+  @Test func whatFollowsFromSeveralConstantsIsNamedBesideOtherFaults() {
+    let others = Fixtures.rm1Document["checks"].array.enumerated().filter {
+      $0.element["concern"].string == "crossborder"
+    }
+    var edits: [String: String?] = ["/saturation": "0", "/surprise": "1"]
+    for other in others { edits["/checks/\(other.offset)/severity"] = "\"info\"" }
+    let found = faults(of: Fixtures.rm1Document.edited(edits)).map(\.pointer)
+    #expect(Set(found) == ["/saturation", "/surprise", "/concerns/crossborder"] && found.count == 3)
+  }
+
   @Test func aPriorAboveOneIsRefused() {
     // One check of little impact cannot carry a base risk of a third.
     let checks = Fixtures.rm1Document["checks"].array.enumerated()

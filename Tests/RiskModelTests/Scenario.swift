@@ -23,6 +23,19 @@ struct Scenario {
 
   func assess() -> Assessment { methodology.assess(evidence { fold($0) }, at: at) }
 
+  /// Nothing is folded: each cell is the direct sum over its results at the instant, as the methodology words it.
+  func assessDirectly(_ document: JSONValue) -> Assessment {
+    let evidence = evidence { results in
+      let (fail, pass) = Oracle.directSum(of: results, at: at, document)
+      if fail + pass <= 0 { return nil }
+      let check = checkAndConcern(results[0].check).0
+      // The pass of a state is stored without its sensitivity.
+      return EvidenceCell(
+        newest: at, failWeight: fail, passWeight: check.kind == .state ? pass / check.sensitivity : pass)
+    }
+    return methodology.assess(evidence, at: at)
+  }
+
   /// Folds with random order and random grouping.
   func assess(shuffling generator: inout SplitMix64) -> Assessment {
     let evidence = evidence { results in

@@ -53,7 +53,7 @@ import Testing
   /// Section 8 compares exactly: the thresholds are numbers that a reader compares with the ranges shown.
   @Test func theThresholdsOfTheVerdictAreMetExactly() throws {
     var tried: [Verdict: Int] = [:]
-    try forAll(200, seed: 35_000) { generator in
+    try forAll(seed: 35_000) { generator in
       var scenario = Scenario.decidable(&generator)
       scenario.incidents = []
       let assessment = scenario.assess()

@@ -12,6 +12,14 @@ import Testing
     #expect(Fixtures.vectors["tolerance"].double == 1e-9)
   }
 
+  @Test func summedDirectly() {
+    for vector in Self.cases {
+      let assessment = Scenario(vector: vector).assessDirectly(Fixtures.rm1Document)
+      let faults = differences(of: assessment, from: vector["expected"])
+      #expect(faults.isEmpty, "\(vector["name"].string!)")
+    }
+  }
+
   @Test func foldedInOrder() {
     for vector in Self.cases {
       let faults = differences(of: Scenario(vector: vector).assess(), from: vector["expected"])

@@ -8,7 +8,7 @@ import Testing
 
   private static func cell(check: Int, target: Int, source: Int, revision: Int) -> StoredCell {
     StoredCell(
-      provider: Identifier(high: 1, low: 1),
+      provider: Identifier(high: 1, low: 1), methodology: "rm-1",
       key: CellKey(
         check: "check-\(check)", target: Target(address: "t\(target).example"), source: sources[source]),
       cell: EvidenceCell(newest: Instant(milliseconds: Int64(revision)), failWeight: 1, passWeight: 0),

@@ -23,7 +23,8 @@ import Testing
           let page = try await instance.client.get(next)
           #expect(page.status == 200, "\(next)")
           expect(page.json, has: ["items", "next_cursor"], next)
-          #expect(page.json["items"].array.count == 1, "\(next)")
+          // One methodology compared with itself differs for nobody.
+          #expect(page.json["items"].array.count == (path.contains("/compare/") ? 0 : 1), "\(next)")
           target = page.json["next_cursor"].string.map { "\(path)?limit=1&cursor=\($0)" }
           #expect(page.headers["link"] == target.map { "<\($0)>; rel=\"next\"" }, "\(next)")
           if let cursor = page.json["next_cursor"].string { #expect(cursor.wholeMatch(of: /[A-Za-z0-9_-]+/) != nil) }
@@ -36,7 +37,9 @@ import Testing
   @Test func oneThingHasAStrongETag() async throws {
     try await withRegisteredRelay { instance in
       let probe = try await RouteProbe(instance)
-      let things = instance.service.endpoints.filter { $0.method == .get && $0.pattern.hasPrefix("/v1/") }
+      let things = instance.service.endpoints.filter {
+        $0.method == .get && $0.pattern.hasPrefix("/v1/") && !$0.parameters.contains("cursor")
+      }
       for endpoint in things where endpoint.pattern.hasSuffix("}") || endpoint.pattern.hasSuffix("/score") {
         let path = probe.path(endpoint)
         let answer = try await instance.client.get(path)
@@ -155,7 +158,11 @@ import Testing
       #expect(try await client.with(key: key).get("/v1/concerns").status == 401)
 
       let methodology = try await client.get("/v1/methodologies/rm-1").json
-      expect(methodology, has: ["id", "hash", "status", "document"], "a methodology")
+      expect(
+        methodology,
+        has: [
+          "id", "hash", "status", "complete", "document", "recorded_at", "recorded_by", "changed_at", "changed_by",
+        ], "a methodology")
     }
   }
 

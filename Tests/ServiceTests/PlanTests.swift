@@ -186,12 +186,10 @@ import Testing
       let plan = try await seeded.plan(VoidStore.selecting(selection))
       #expect(plan.scannedWhole.filter { $0.hasPrefix("result") } == [], "\(name):\n\(plan.text)")
     }
-    let store = VoidStore(
-      database: seeded.instance.database, changes: seeded.instance.service.parts.changes,
-      methodology: seeded.instance.service.parts.catalogue.methodology)
-    let place = VoidStore.Place(
-      provider: provider, check: "encryption.legacy-tls-protocol", target: "t", model: "", source: source, count: 1)
-    let rebuilding = try await seeded.plan(store.rebuilding([place]))
+    let place = CellFolding.Place(
+      provider: provider, check: "encryption.legacy-tls-protocol", target: "t", model: "", source: source)
+    let folding = CellFolding(methodology: seeded.instance.service.parts.methodologies.active.methodology)
+    let rebuilding = try await seeded.plan(folding.rebuilding([place]))
     #expect(rebuilding.scannedWhole.filter { $0 != "void" } == [], "rebuilding:\n\(rebuilding.text)")
   }
 }

@@ -81,6 +81,23 @@ extension RouteCase {
     ]
   }
 
+  private static var methodology: [String: Any] {
+    let document = try! JSONSerialization.jsonObject(with: Data(ShippedFiles.bytes("catalogue/rm-1.json")!))
+    return (document as! [String: Any]).merging(["id": "rm-other"]) { $1 }
+  }
+  private static var methodologyMembers: [String] {
+    BodyMutations(body: methodology, required: [], wrong: [:], free: ["/checks", "/concerns", "/grades"]).ranged
+      .filter { $0 != "/checks" } + ["/grades/0/max", "/grades/0/grade"]
+  }
+  private static var wrongMethodology: [String: [Any]] {
+    var wrong: [String: [Any]] = [:]
+    for pointer in methodologyMembers { wrong[pointer] = [-1, 1_000_001] }
+    return wrong.merging([
+      "/id": ["", text(101)], "/grades/0/grade": ["", text(21)], "/checks": [[Any]()],
+      "/grades": [[Any](), Array(repeating: ["max": 100, "grade": "A"], count: 101)],
+    ]) { $1 }
+  }
+
   /// By method and pattern. A route that is not here fails the test.
   static var all: [String: RouteCase] {
     [
@@ -88,6 +105,12 @@ extension RouteCase {
       "GET /problems/{code}": RouteCase(), "GET /readyz": RouteCase(wrongQuery: ["writes": []]),
       "GET /v1/concerns": .list(), "GET /v1/checks": .list(["concern": ["", "no-such"]]),
       "GET /v1/checks/{id}": RouteCase(), "GET /v1/methodologies": .list(), "GET /v1/methodologies/{id}": RouteCase(),
+      "POST /v1/methodologies": .body(
+        methodology, required: methodologyMembers + ["/checks", "/concerns"], wrong: wrongMethodology,
+        free: ["/checks", "/concerns"]),
+      "PATCH /v1/methodologies/{id}": .body(
+        ["status": "shadow"], required: ["/status"], wrong: ["/status": ["", "draft"]]),
+      "GET /v1/methodologies/{a}/compare/{b}": .list(),
       "POST /v1/providers": .body(provider, required: ["/slug", "/name", "/hosts"] + nested, wrong: wrongProvider),
       "GET /v1/providers": .list(
         ["status": ["", "gone"], "tag": ["", text(65)], "q": ["", text(201)], "verdict": ["", "safe"]],
@@ -170,10 +193,15 @@ extension RouteCase {
           "/received_from": wrongTimes, "/received_until": wrongTimes + ["2025-12-31T00:00:00Z"],
         ]),
       "GET /v1/providers/{p}/score": RouteCase(
-        wrongQuery: ["detail": ["", "all"], "as_of": wrongTimes, "known_at": wrongTimes]),
+        wrongQuery: [
+          "detail": ["", "all"], "as_of": wrongTimes, "known_at": wrongTimes, "methodology": ["", "no-such"],
+        ]),
       "GET /v1/providers/{p}/score/history": RouteCase(
-        wrongQuery: ["from": wrongTimes, "to": wrongTimes, "points": ["", "1", "501", "x"]]),
-      "GET /v1/providers/{p}/score/inputs": RouteCase(wrongQuery: ["as_of": wrongTimes, "known_at": wrongTimes]),
+        wrongQuery: [
+          "from": wrongTimes, "to": wrongTimes, "points": ["", "1", "501", "x"], "methodology": ["", "no-such"],
+        ]),
+      "GET /v1/providers/{p}/score/inputs": RouteCase(
+        wrongQuery: ["as_of": wrongTimes, "known_at": wrongTimes, "methodology": ["", "no-such"]]),
       "POST /v1/providers/{p}/waivers": .body(
         ["check": "encryption.legacy-tls-protocol", "reason": "R", "expires_at": days(1)],
         required: ["/check", "/reason", "/expires_at"],

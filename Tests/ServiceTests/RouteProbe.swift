@@ -28,6 +28,7 @@ struct RouteProbe {
     }
     names = [
       "problems": "not-found", "providers": "acme", "sources": "lab", "models": "gpt-5.5", "methodologies": "rm-1",
+      "compare": "rm-1",
       "checks": "encryption.legacy-tls-protocol", "advisories": try #require(advisory["id"].string),
       "keys": try #require(key.json["id"].string), "probe-results": try #require(result.json["id"].string),
       "waivers": try #require(waiver.json["id"].string), "incidents": try #require(incident.json["id"].string),
@@ -51,7 +52,8 @@ struct RouteProbe {
     var path = ""
     var before: Substring = ""
     for segment in endpoint.pattern.split(separator: "/") {
-      path += "/" + (segment.hasPrefix("{") ? others[segment] ?? names[before] ?? "x" : String(segment))
+      let name = others[segment] ?? names[before] ?? "x"
+      path += "/" + (segment.hasPrefix("{") ? name : String(segment))
       before = segment
     }
     return path

@@ -158,15 +158,18 @@ import Testing
       items += page.json["items"].array
       next = page.headers["link"].map { String($0.dropFirst().prefix { $0 != ">" }) }
     }
-    #expect(items.count == 700)
+    #expect(items.count == 700, "\(sort)")
     #expect(Set(items.compactMap { $0["provider"]["slug"].string }).count == 700)
     let parts = instance.service.parts
+    let scoring = parts.methodologies.active
     for item in items where item["score"].double != nil {
       let provider = try #require(parts.registry.provider(item["provider"]["slug"].string!))
-      #expect(item["score"].double == parts.scorer.standing(of: provider).score)
+      #expect(item["score"].double == parts.scorer.standing(of: provider, under: scoring).score)
     }
     let incidents = items.filter { $0["verdict"].string == "block" }.count
-    #expect(incidents == parts.registry.providers.filter { parts.scorer.standing(of: $0).verdict == .block }.count)
+    #expect(
+      incidents
+        == parts.registry.providers.filter { parts.scorer.standing(of: $0, under: scoring).verdict == .block }.count)
     if sort == .riskiestFirst {
       let scores = items.map { $0["score"].double ?? -1 }
       #expect(scores == scores.sorted(by: >))
@@ -181,7 +184,7 @@ import Testing
       new.details.name = "Renamed"
       new.version += 1
       parts.registry.apply(new)
-      _ = parts.scorer.document(of: old, isFull: false, in: .english)
+      _ = parts.scorer.document(of: old, isFull: false, in: .english, under: parts.methodologies.active)
       #expect(try await instance.client.get("/v1/providers/acme/score").json["provider"]["name"].string == "Renamed")
     }
   }

@@ -138,7 +138,9 @@ import Testing
       let past = try await score(instance, "&as_of=\(live["evaluated_at"].string!)&known_at=\(now.rfc3339)")
       expectNear(live, past, "the cell and the results")
       let parts = instance.service.parts
-      let cells = parts.board.evidence(of: parts.registry.provider("acme")!.id).evidence.cells.rows
+      let cells = parts.board.evidence(of: parts.registry.provider("acme")!.id).evidence.cells[
+        "rm-1", default: CellTable()
+      ].rows
       #expect(cells.count == 1)
       #expect(abs(cells[0].cell.failWeight - 20) < 1e-9)
       // 20 voids and as many batches at most as there were posts.

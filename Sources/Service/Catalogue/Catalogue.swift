@@ -1,25 +1,23 @@
-import Crypto
 import HTTPServer
 import JSON
 import RiskModel
 
 /// The checks and the methodology that the service ships with.
 public struct Catalogue: Sendable {
-  /// The methodology under which scores are given.
-  public let methodology: Methodology
-  /// The methodology's document as it is shipped, and SHA-256 of these bytes in hexadecimal.
-  let methodologyDocument: [UInt8]
-  let methodologyHash: String
+  /// The methodology that is shipped, with its document as it is.
+  let scoringMethodology: ScoringMethodology
   /// What a scanner author needs to know of a check: evidence fields, mappings, pitfalls.
   private let descriptions: [String: JSONObject]
   /// By the concern's id. Not in the methodology, whose document never changes and whose hash scores name.
   private let concernTitlesChinese: JSONObject
 
+  /// Its checks are those that results can be posted for.
+  public var methodology: Methodology { scoringMethodology.methodology }
+
   /// - Throws: `JSONSyntaxError` or `JSONFaults` when a shipped document is wrong, which a test would have shown.
   public init() throws {
-    methodologyDocument = ShippedFiles.bytes("catalogue/rm-1.json")!
-    methodologyHash = hexadecimal(SHA256.hash(data: methodologyDocument))
-    methodology = try Methodology(try JSONReader.read(methodologyDocument).value)
+    let shipped = ShippedFiles.bytes("catalogue/rm-1.json")!
+    scoringMethodology = try ScoringMethodology(document: shipped, try JSONReader.read(shipped).value)
     guard case .object(let document) = try JSONReader.read(ShippedFiles.bytes("catalogue/checks.json")!).value,
       case .array(let checks)? = document["checks"]
     else { throw JSONFault(pointer: "/checks", detail: "is missing from catalogue/checks.json") }

@@ -1,7 +1,7 @@
 import HTTPServer
 import JSON
 
-/// `/v1/concerns`, `/v1/checks` and `/v1/methodologies`: what is looked for and how it is weighed.
+/// `/v1/concerns` and `/v1/checks`: what is looked for.
 struct CatalogueRoutes {
   let catalogue: Catalogue
 
@@ -31,28 +31,6 @@ struct CatalogueRoutes {
         }
         var json = JSONWriter()
         catalogue.write(check: methodology.checks[index], in: call.language, to: &json)
-        return .document(json.bytes)
-      },
-      .get("/v1/methodologies", .anyKey, parameters: ["limit", "cursor"]) { call in
-        try page([methodology], call, QueryFields(call.parameters), id: \.id) { json, methodology in
-          json.object { json in
-            json.member("id", methodology.id)
-            json.member("hash", catalogue.methodologyHash)
-            json.member("status", "active")
-          }
-        }
-      },
-      .get("/v1/methodologies/{id}", .anyKey) { call in
-        guard call.path("id") == methodology.id else {
-          throw Problem(.notFound, "No methodology has the id \"\(call.path("id"))\".")
-        }
-        var json = JSONWriter(reservingBytes: 32_768)
-        json.object { json in
-          json.member("id", methodology.id)
-          json.member("hash", catalogue.methodologyHash)
-          json.member("status", "active")
-          json.member("document", json: catalogue.methodologyDocument)
-        }
         return .document(json.bytes)
       },
     ]

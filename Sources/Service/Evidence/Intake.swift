@@ -26,6 +26,7 @@ actor Intake {
   }
 
   private let store: ResultStore
+  private let methodologies: MethodologyStore
   private let changes: ChangeLog
   private let board: ScoreBoard
   private let clock: Clock
@@ -43,10 +44,11 @@ actor Intake {
   private static let batchCountMax = 5_000
 
   init(
-    store: ResultStore, changes: ChangeLog, board: ScoreBoard, clock: Clock, identifiers: IdentifierGenerator,
-    digestKey: [UInt8], logger: Logger
+    store: ResultStore, methodologies: MethodologyStore, changes: ChangeLog, board: ScoreBoard, clock: Clock,
+    identifiers: IdentifierGenerator, digestKey: [UInt8], logger: Logger
   ) {
     self.store = store
+    self.methodologies = methodologies
     self.changes = changes
     self.board = board
     self.clock = clock
@@ -135,16 +137,19 @@ actor Intake {
     let unique = Self.firstOfEachIdentity(in: batch)
     let (store, changes, now) = (store, changes, clock.now())
     do {
-      let (outcome, dispositions, version) = try await store.database.withTransaction { connection in
-        let outcome = try await store.store(unique, on: connection)
-        let dispositions = Self.dispositions(of: batch, after: outcome, unique: unique)
-        if batch[0].isAtomic, dispositions[0].contains(where: \.isConflict) {
-          throw RolledBack(dispositions: dispositions)
+      let (outcome, dispositions, version) = try await methodologies.folding { set in
+        try await store.database.withTransaction { connection in
+          let outcome = try await store.store(unique, foldingUnder: set, on: connection)
+          let dispositions = Self.dispositions(of: batch, after: outcome, unique: unique)
+          if batch[0].isAtomic, dispositions[0].contains(where: \.isConflict) {
+            throw RolledBack(dispositions: dispositions)
+          }
+          guard !outcome.fresh.isEmpty else { return (outcome, dispositions, nil as Int?) }
+          let providers = Set(unique.map(\.stored.result.provider)).sorted()
+          let version = try await changes.append(
+            providers: providers, foldedUnder: set, at: now, to: connection)
+          return (outcome, dispositions, version)
         }
-        guard !outcome.fresh.isEmpty else { return (outcome, dispositions, nil as Int?) }
-        let providers = Set(unique.map(\.stored.result.provider)).sorted()
-        let version = try await changes.append(providers: providers, at: now, to: connection)
-        return (outcome, dispositions, version)
       }
       board.apply(outcome.cells)
       if let version { changes.markApplied(version) }

@@ -35,10 +35,12 @@ struct ResultStore: Sendable {
 
   /// Stores what is new and folds it into the cells, within the caller's transaction.
   /// - Precondition: no two candidates have the same identity.
-  func store(_ candidates: [Candidate], on connection: Connection) async throws -> Outcome {
+  func store(
+    _ candidates: [Candidate], foldingUnder set: FoldingSet, on connection: Connection
+  ) async throws -> Outcome {
     var fresh: Set<Identifier> = []
     var cells: [StoredCell] = []
-    for row in try await connection.query(ingestion(of: candidates), Self.decodeIngested) {
+    for row in try await connection.query(ingestion(of: candidates, under: set.methodologies), Self.decodeIngested) {
       switch row {
       case .fresh(let id): fresh.insert(id)
       case .folded(let cell): cells.append(cell)
@@ -83,12 +85,12 @@ struct ResultStore: Sendable {
 
   /// One statement for the whole batch: it claims identities, inserts what is new, folds it and returns both.
   /// Rows are claimed and folded in the order of their keys, so that two batches cannot wait for each other.
-  private func ingestion(of candidates: [Candidate]) -> Query {
+  private func ingestion(of candidates: [Candidate], under methodologies: [ScoringMethodology]) -> Query {
     let results = candidates.map(\.stored.result)
-    let folds = candidates.map { Fold($0.stored, methodology) }
+    let folds = methodologies.flatMap { scoring in candidates.compactMap { Fold($0.stored, scoring.methodology) } }
     return """
       with sent as materialized (
-        select t.*, \(methodology.id)::text as methodology from unnest(
+        select * from unnest(
           \(results.map(\.provider)), \(candidates.map(\.identity.identity)), \(candidates.map(\.identity.digest)),
           \(candidates.map(\.stored.id)), \(results.map(\.source)), \(results.map(\.checkID)),
           \(results.map(\.outcome.rawValue)), \(results.map(\.target.address)),
@@ -97,12 +99,10 @@ struct ResultStore: Sendable {
           \(candidates.map(\.stored.receivedAt.timestamp)), \(results.map(\.confidence)),
           \(results.map(\.externalID)), \(results.map(\.runID)), \(results.map { $0.vantage?.country }),
           \(results.map { $0.vantage?.asn }), \(results.map { $0.scanner?.name }),
-          \(results.map { $0.scanner?.version }), \(results.map(\.note)), \(results.map(Self.evidenceBytes)),
-          \(folds.map(\.failWeight)), \(folds.map(\.passWeight)), \(folds.map(\.failHalfLifeDays)),
-          \(folds.map(\.passHalfLifeDays))
+          \(results.map { $0.scanner?.version }), \(results.map(\.note)), \(results.map(Self.evidenceBytes))
         ) as t (provider_id, identity, digest, id, source_id, check_id, outcome, target, model, observed_at,
           counted_at, received_at, confidence, external_id, run_id, vantage_country, vantage_asn, scanner_name,
-          scanner_version, note, evidence, fail_weight, pass_weight, fail_half_life_days, pass_half_life_days)
+          scanner_version, note, evidence)
       ),
       claimed as (
         insert into result_identity (provider_id, identity, result_id, digest)
@@ -123,8 +123,16 @@ struct ResultStore: Sendable {
         insert into result_evidence (provider_id, id, body)
         select provider_id, id, evidence from fresh where evidence is not null order by provider_id, id
       ),
+      weighed as (
+        select fresh.provider_id, fold.methodology, fresh.check_id, fresh.target, fresh.model, fresh.source_id,
+          fresh.counted_at, fail_weight, pass_weight, fail_half_life_days, pass_half_life_days
+        from unnest(\(folds.map(\.result)), \(folds.map(\.methodology)), \(folds.map(\.cell.failWeight)),
+          \(folds.map(\.cell.passWeight)), \(folds.map(\.halfLives.failDays)), \(folds.map(\.halfLives.passDays)))
+          as fold (id, methodology, fail_weight, pass_weight, fail_half_life_days, pass_half_life_days)
+        join fresh on fresh.id = fold.id
+      ),
       folded as (\(unsafeRaw: Self.fold))
-      select result_id, null::uuid, null, null, null, null::uuid, null::timestamptz, null::float8, null::float8,
+      select result_id, null::uuid, null, null, null, null, null::uuid, null::timestamptz, null::float8, null::float8,
         null::bigint
       from claimed
       union all
@@ -146,12 +154,14 @@ struct ResultStore: Sendable {
         else sum(decayed(pass_weight, newest - counted_at, pass_half_life_days)) end,
       fail_half_life_days, pass_half_life_days, 1
     from (
-      select *, max(counted_at) over (partition by provider_id, check_id, target, model, source_id) as newest
-      from fresh where fail_weight is not null
-    ) as weighed
+      select *, max(counted_at) over
+        (partition by methodology, provider_id, check_id, target, model, source_id) as newest
+      from weighed
+    ) as aged
     group by provider_id, methodology, check_id, target, model, source_id, newest, fail_half_life_days,
       pass_half_life_days
-    order by provider_id, check_id, target, model, source_id
+    order by methodology collate "C", provider_id, check_id collate "C", target collate "C", model collate "C",
+      source_id
     on conflict (provider_id, methodology, check_id, target, model, source_id) do update set
       newest = greatest(cell.newest, excluded.newest),
       fail_weight = case
@@ -186,30 +196,38 @@ struct ResultStore: Sendable {
 
   // MARK: - Reading
 
-  /// The cells of these providers, or of all.
-  func cells(of providers: [Identifier]?) async throws -> [StoredCell] {
+  /// The cells of these providers, or of all, under these methodologies.
+  func cells(of providers: [Identifier]?, under methodologies: [String]) async throws -> [StoredCell] {
     try await database.query(
       """
       select \(unsafeRaw: StoredCell.columns) from evidence_cell
-      where methodology = \(methodology.id) and (\(providers == nil) or provider_id = any(\(providers ?? [])))
+      where methodology = any(\(methodologies))
+        and (\(providers == nil) or provider_id = any(\(providers ?? [])))
       """, StoredCell.decode)
   }
 }
 
-/// What a result adds to its cell; all nil when its outcome moves nothing, half-lives nil for a check of kind `state`.
+/// What a result adds to its cell under one methodology.
 private struct Fold {
-  let failWeight, passWeight, failHalfLifeDays, passHalfLifeDays: Double?
+  let result: Identifier
+  let methodology: String
+  let cell: EvidenceCell
+  let halfLives: HalfLives
 
-  init(_ stored: StoredResult, _ methodology: Methodology) {
+  /// Nil when its outcome moves nothing, or the methodology does not know its check.
+  init?(_ stored: StoredResult, _ methodology: Methodology) {
     let result = stored.result
-    let check = methodology.checks[result.check]
+    guard let index = methodology.checkIndex(result.checkID) else { return nil }
+    let check = methodology.checks[index]
     let concern = methodology.concerns[check.concern]
-    let cell = EvidenceCell(
-      outcome: result.outcome, observedAt: stored.countedAt, confidence: result.confidence, check: check,
-      concern: concern)
-    failWeight = cell?.failWeight
-    passWeight = cell?.passWeight
-    failHalfLifeDays = check.kind == .sample ? concern.failHalfLifeDays : nil
-    passHalfLifeDays = check.kind == .sample ? concern.passHalfLifeDays : nil
+    guard
+      let cell = EvidenceCell(
+        outcome: result.outcome, observedAt: stored.countedAt, confidence: result.confidence, check: check,
+        concern: concern)
+    else { return nil }
+    self.result = stored.id
+    self.methodology = methodology.id
+    self.cell = cell
+    halfLives = HalfLives(check, concern)
   }
 }

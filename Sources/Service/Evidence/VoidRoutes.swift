@@ -17,7 +17,7 @@ struct VoidRoutes {
   }
 
   private var store: VoidStore {
-    VoidStore(database: parts.database, changes: parts.changes, methodology: parts.catalogue.methodology)
+    VoidStore(database: parts.database, changes: parts.changes, methodologies: parts.methodologyStore)
   }
 
   static func reason(_ field: JSONField) throws -> String { try field.string(bytesMin: 1, bytesMax: 2_000) }

@@ -12,10 +12,12 @@ actor ChangeFeed {
   private let sources: SourceStore
   private let providers: ProviderStore
   private let results: ResultStore
+  private let methodologies: MethodologyStore
   private let decisions: DecisionStore
   private let keyRing: KeyRing
   private let registry: Registry
   private let board: ScoreBoard
+  private let scorer: Scorer
   private let clock: Clock
   private let logger: Logger
 
@@ -32,10 +34,12 @@ actor ChangeFeed {
     sources = parts.sources
     providers = parts.providers
     results = parts.results
+    methodologies = parts.methodologyStore
     decisions = parts.decisions
     keyRing = parts.keyRing
     registry = parts.registry
     board = parts.board
+    scorer = parts.scorer
     clock = parts.clock
     logger = parts.logger
     (hints, hint) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -46,6 +50,7 @@ actor ChangeFeed {
     let now = clock.now()
     version = try await changes.head()
     try await loadAccess()
+    methodologies.register.replace(with: try await methodologies.load())
     try await loadProviders(nil, evidence: evidence)
     board.confirm(asOf: now)
   }
@@ -101,6 +106,7 @@ actor ChangeFeed {
       let entries = try await changes.entries(after: version)
       let news = entries.filter { !changes.isApplied($0) }
       if news.contains(where: \.access) { try await loadAccess() }
+      if news.contains(where: \.methodologies) { try await loadMethodologies() }
       let changed = Array(Set(news.flatMap(\.providers)))
       if !changed.isEmpty { try await loadProviders(changed, evidence: true) }
       if let last = entries.last { version = max(version, last.version) }
@@ -117,11 +123,36 @@ actor ChangeFeed {
     keyRing.replace(with: stored)
   }
 
+  /// The cells of a methodology are here before anything is scored from them.
+  private func loadMethodologies() async throws {
+    let register = methodologies.register
+    let set = try await methodologies.load()
+    let known = register.current
+    let complete = set.all.filter { methodology in
+      let before = known[methodology.id]
+      return methodology.isComplete
+        && (before?.isComplete != true || before?.foldingVersion != methodology.foldingVersion)
+    }
+    if !complete.isEmpty { board.apply(try await results.cells(of: nil, under: complete.map(\.id))) }
+    if set.active.id != known.active.id {
+      // What the lists show is computed before it is asked for.
+      for (index, provider) in registry.providers.enumerated() {
+        if index % 64 == 63 { await Task.yield() }
+        _ = scorer.standing(of: provider, under: set.active)
+      }
+    }
+    register.replace(with: set)
+    let folded = Set(set.folding.methodologies.map(\.id))
+    board.forget(but: folded)
+    scorer.forget(but: folded)
+  }
+
   private func loadProviders(_ ids: [Identifier]?, evidence: Bool) async throws {
     let loaded = try await providers.providers(ids)
     for provider in loaded { registry.apply(provider) }
     guard evidence else { return }
-    board.apply(try await results.cells(of: ids))
+    let folded = methodologies.register.folding.methodologies.map(\.id)
+    board.apply(try await results.cells(of: ids, under: folded))
     let waivers = try await decisions.waivers(of: ids)
     let incidents = try await decisions.incidents(of: ids)
     for id in ids ?? Array(Set(waivers.keys).union(incidents.keys)) {

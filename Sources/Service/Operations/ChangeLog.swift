@@ -30,22 +30,31 @@ final class ChangeLog: Sendable {
   static let channel = "relayrisk_change"
 
   /// Records a change. The last statement of its transaction: it takes the lock that orders commits.
+  /// - Parameters:
+  ///   - methodologies: whether it is a change of the set of methodologies.
+  ///   - set: what the transaction folded results under; nil when it folded none.
   /// - Returns: the change's version.
+  /// - Throws: `MethodologiesChanged` when results are to be folded under another set by now.
   @discardableResult
   func append(
-    providers: [Identifier] = [], access: Bool = false, at now: Instant, to connection: Connection
+    providers: [Identifier] = [], access: Bool = false, methodologies: Bool = false, foldedUnder set: FoldingSet? = nil,
+    at now: Instant, to connection: Connection
   ) async throws -> Int {
     let versions = try await connection.query(
       """
-      with head as (update change_head set version = version + 1 returning version),
+      with head as (
+        update change_head set version = version + 1, methodologies = methodologies + \(methodologies ? 1 : 0)
+        returning version, methodologies
+      ),
       added as (
-        insert into change (version, recorded_at, instance, providers, access)
-        select version, \(now.timestamp), \(instance), \(providers), \(access) from head
+        insert into change (version, recorded_at, instance, providers, access, methodologies)
+        select version, \(now.timestamp), \(instance), \(providers), \(access), \(methodologies) from head
       )
-      select version, pg_notify(\(Self.channel), version::text) is null from head
+      select version, methodologies, pg_notify(\(Self.channel), version::text) is null from head
       """
-    ) { row in try row.next(Int.self) }
-    return versions[0]
+    ) { row in (try row.next(Int.self), try row.next(Int.self)) }
+    if let set, set.version != versions[0].1 { throw MethodologiesChanged() }
+    return versions[0].0
   }
 
   struct Entry: Sendable {
@@ -53,6 +62,7 @@ final class ChangeLog: Sendable {
     let instance: Identifier
     let providers: [Identifier]
     let access: Bool
+    let methodologies: Bool
   }
 
   /// At most this many changes are read at once; a reader that gets as many asks again.
@@ -62,13 +72,14 @@ final class ChangeLog: Sendable {
   func entries(after version: Int) async throws -> [Entry] {
     try await database.query(
       """
-      select version, instance, providers, access from change where version > \(version)
+      select version, instance, providers, access, methodologies from change where version > \(version)
       order by version limit \(Self.entriesCountMax)
       """
     ) { row in
       Entry(
         version: try row.next(Int.self), instance: try row.next(Identifier.self),
-        providers: try row.next([Identifier].self), access: try row.next(Bool.self))
+        providers: try row.next([Identifier].self), access: try row.next(Bool.self),
+        methodologies: try row.next(Bool.self))
     }
   }
 

@@ -44,7 +44,9 @@ extension RiskService {
         throw CommandFault(description: "a result of \(provider.slug) was rejected: \(problem.detail)")
       }
       try await record(decisionsOf: relay, on: provider, at: now)
-      scores.append(try ListedScore(provider.slug, parts.scorer.document(of: provider, isFull: false, in: .english)))
+      let document = parts.scorer.document(
+        of: provider, isFull: false, in: .english, under: parts.methodologies.active)
+      scores.append(try ListedScore(provider.slug, document))
     }
     return scores.sorted { ($0.score ?? -1) > ($1.score ?? -1) }
   }

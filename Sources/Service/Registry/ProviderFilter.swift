@@ -17,7 +17,7 @@ struct ProviderFilter: Sendable {
   }
 
   /// - Parameter scorer: asked last and only for a verdict, because a score may have to be computed.
-  func matches(_ listed: Registry.Listed, _ scorer: Scorer) -> Bool {
+  func matches(_ listed: Registry.Listed, _ scorer: Scorer, under scoring: ScoringMethodology) -> Bool {
     let provider = listed.provider
     if let status {
       guard provider.status == status else { return false }
@@ -26,7 +26,7 @@ struct ProviderFilter: Sendable {
     }
     if let tag, !provider.details.tags.contains(tag) { return false }
     if let text, !listed.holds(text) { return false }
-    if let verdict { return scorer.standing(of: provider).verdict == verdict }
+    if let verdict { return scorer.standing(of: provider, under: scoring).verdict == verdict }
     return true
   }
 }

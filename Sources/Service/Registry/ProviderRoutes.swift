@@ -65,9 +65,10 @@ struct ProviderRoutes {
 
   private func providers(_ filter: ProviderFilter, after slug: String?, count: Int) async -> [Provider] {
     var found: [Provider] = []
+    let scoring = parts.methodologies.active
     var run = parts.registry.providers(after: slug)
     while true {
-      for listed in run where found.count < count && filter.matches(listed, parts.scorer) {
+      for listed in run where found.count < count && filter.matches(listed, parts.scorer, under: scoring) {
         found.append(listed.provider)
       }
       guard found.count < count, run.count == Registry.runCount, let last = run.last else { return found }

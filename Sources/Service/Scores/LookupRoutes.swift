@@ -27,7 +27,7 @@ struct LookupRoutes {
     case (.some, .some): throw JSONFault(pointer: "?url", detail: "must not be given together with host")
     }
     var json = JSONWriter()
-    let age = write(asked, to: &json)
+    let age = write(asked, under: parts.methodologies.active, to: &json)
     return .document(json.bytes, headers: parts.board.headers(maxAgeSeconds: age))
   }
 
@@ -38,19 +38,21 @@ struct LookupRoutes {
       var fields = JSONFields(value, faults: readerFaults)
       let hosts = fields.required("hosts") { try $0.array(count: 1...Self.countMax) { try $0.string() } }
       try fields.finish()
+      // One for the whole answer, whatever is made active meanwhile.
+      let scoring = parts.methodologies.active
       var json = JSONWriter(reservingBytes: 256 * hosts!.count)
       var age = Int.max
       json.object { json in
-        json.array("items", hosts!) { age = min(age, write($1, to: &$0)) }
+        json.array("items", hosts!) { age = min(age, write($1, under: scoring, to: &$0)) }
       }
       return .json(json.bytes, headers: parts.board.headers(maxAgeSeconds: age))
     }
   }
 
   /// - Returns: for how many seconds the answer may be kept.
-  private func write(_ asked: String, to json: inout JSONWriter) -> Int {
+  private func write(_ asked: String, under scoring: ScoringMethodology, to json: inout JSONWriter) -> Int {
     let match = parts.registry.match(asked)
-    let standing = match.provider.map(parts.scorer.standing)
+    let standing = match.provider.map { parts.scorer.standing(of: $0, under: scoring) }
     json.object { json in
       json.member("host", match.host)
       json.member("match", match.kind.rawValue)

@@ -109,7 +109,7 @@ struct PastEvidenceStore: Sendable {
   }
 
   private func rows(of provider: Identifier, from viewpoint: Viewpoint) async throws -> [Row] {
-    let knownAt = (viewpoint.knownAt ?? Self.endOfTime).timestamp
+    let knownAt = (viewpoint.knownAt ?? Instant.endOfTime).timestamp
     return try await database.query(
       """
       select check_id, target, model, source_id, outcome, counted_at, confidence from result r
@@ -133,7 +133,7 @@ struct PastEvidenceStore: Sendable {
   /// Each source's trust as known then. A source whose first trust is younger has its first: when a source was
   /// registered does not matter.
   private func trusts(knownAt: Instant?) async throws -> [Identifier: Double] {
-    let knownAt = (knownAt ?? Self.endOfTime).timestamp
+    let knownAt = (knownAt ?? Instant.endOfTime).timestamp
     let rows = try await database.query(
       """
       select distinct on (source_id) source_id, trust from source_trust
@@ -143,7 +143,9 @@ struct PastEvidenceStore: Sendable {
     ) { row in (try row.next(Identifier.self), try row.next(Double.self)) }
     return Dictionary(uniqueKeysWithValues: rows)
   }
+}
 
+extension Instant {
   /// The end of the year 9999, after anything that can be recorded.
-  private static let endOfTime = Instant(milliseconds: 253_402_300_799_999)
+  static let endOfTime = Instant(milliseconds: 253_402_300_799_999)
 }

@@ -4,14 +4,21 @@ import RiskModel
 
 /// Computes scores of the past from the stored results.
 struct PastScores: Sendable {
+  let scoring: ScoringMethodology
+  let clock: Clock
   let catalogue: Catalogue
   let store: PastEvidenceStore
 
-  init(_ parts: RiskService.Parts) {
+  private var methodology: Methodology { scoring.methodology }
+
+  /// - Parameter scoring: the methodology; nil for the active one.
+  init(_ parts: RiskService.Parts, _ scoring: ScoringMethodology? = nil) {
+    self.scoring = scoring ?? parts.methodologies.active
+    clock = parts.clock
     catalogue = parts.catalogue
     store = PastEvidenceStore(
       database: parts.database, registry: parts.registry, board: parts.board,
-      methodology: parts.catalogue.methodology)
+      methodology: self.scoring.methodology)
   }
 
   /// The score document of a provider as seen from `viewpoint`.
@@ -19,23 +26,41 @@ struct PastScores: Sendable {
     of provider: Provider, from viewpoint: Viewpoint, isFull: Bool, in language: Language
   ) async throws -> [UInt8] {
     let past = try await store.evidence(of: provider.id, from: viewpoint)
-    var fold = EvidenceFold(catalogue.methodology)
+    return document(of: provider, past, at: viewpoint.asOf, isFull: isFull, in: language).body
+  }
+
+  /// The live score, for a methodology that no cells are kept of: evaluated as `Scorer` does it.
+  func live(
+    of provider: Provider, isFull: Bool, in language: Language
+  ) async throws -> (body: [UInt8], assessment: Assessment) {
+    let minute = clock.now().startOfMinute
+    let past = try await store.evidence(of: provider.id, from: Viewpoint(asOf: .endOfTime, knownAt: nil))
+    let decided = store.board.evidence(of: provider.id).evidence.lastDecidedAt
+    let instant = [past.results.last?.countedAt, decided].compactMap(\.self).reduce(minute, max)
+    return document(of: provider, past, at: instant, isFull: isFull, in: language)
+  }
+
+  private func document(
+    of provider: Provider, _ past: PastEvidence, at instant: Instant, isFull: Bool, in language: Language
+  ) -> (body: [UInt8], assessment: Assessment) {
+    var fold = EvidenceFold(methodology)
     for result in past.results { fold.add(result) }
-    let evidence = past.evidence(fold, at: viewpoint.asOf)
-    let assessment = catalogue.methodology.assess(evidence, at: viewpoint.asOf)
+    let evidence = past.evidence(fold, at: instant)
+    let assessment = methodology.assess(evidence, at: instant)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
-      provider: provider, catalogue: catalogue, assessment: assessment, evaluatedAt: viewpoint.asOf,
+      provider: ScoredProvider(provider), methodology: scoring, catalogue: catalogue, assessment: assessment,
+      evaluatedAt: instant,
       waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull,
       language: language
     ).write(to: &json)
-    return json.bytes
+    return (json.bytes, assessment)
   }
 
   /// The score at each of the instants, which ascend. Results are read and folded once, whatever the number of points.
   func history(of provider: Provider, at instants: [Instant]) async throws -> [UInt8] {
     let past = try await store.evidence(of: provider.id, from: Viewpoint(asOf: instants.last!, knownAt: nil))
-    var fold = EvidenceFold(catalogue.methodology)
+    var fold = EvidenceFold(methodology)
     var results = past.results[...]
     var json = JSONWriter(reservingBytes: 256 * instants.count)
     json.object { json in
@@ -44,7 +69,7 @@ struct PastScores: Sendable {
           fold.add(next)
           results.removeFirst()
         }
-        let assessment = catalogue.methodology.assess(past.evidence(fold, at: instant), at: instant)
+        let assessment = methodology.assess(past.evidence(fold, at: instant), at: instant)
         json.object { json in
           json.member("at", instant.rfc3339)
           json.member("score", assessment.isShown ? assessment.score : nil)
@@ -63,11 +88,12 @@ struct PastScores: Sendable {
   /// compute it again.
   func inputs(of provider: Provider, from viewpoint: Viewpoint) async throws -> [UInt8] {
     let past = try await store.evidence(of: provider.id, from: viewpoint)
-    let methodology = catalogue.methodology
     var json = JSONWriter(reservingBytes: 1_024 + 200 * past.results.count)
     json.object { json in
+      json.name("provider")
+      ScoredProvider(provider).write(to: &json)
       json.member("methodology", methodology.id)
-      json.member("methodology_hash", catalogue.methodologyHash)
+      json.member("methodology_hash", scoring.hash)
       json.member("at", viewpoint.asOf.rfc3339)
       json.object("sources") { json in
         for source in past.sources.sorted(by: { $0.slug < $1.slug }) {

@@ -56,10 +56,11 @@ struct PublicationStore: Sendable {
   func events(
     of provider: Identifier, after version: Int, from instant: Instant?, count: Int
   ) async throws -> [ScoreEvent] {
-    try await database.query(
+    let start = instant ?? Instant(milliseconds: 0)
+    return try await database.query(
       """
       select \(unsafeRaw: Self.eventColumns) from score_event
-      where provider_id = \(provider) and version > \(version) and at >= \((instant ?? Instant(milliseconds: 0)).timestamp)
+      where provider_id = \(provider) and version > \(version) and at >= \(start.timestamp)
       order by version limit \(count)
       """, Self.event)
   }

@@ -5,7 +5,8 @@ import Synchronization
 final class ScoreBoard: Sendable {
   /// All that a provider's score depends on, but for the provider itself and the sources' trust.
   struct Evidence: Sendable {
-    fileprivate(set) var cells = CellTable()
+    /// By methodology.
+    fileprivate(set) var cells: [String: CellTable] = [:]
     fileprivate(set) var waivers: [Identifier: Waiver] = [:]
     fileprivate(set) var incidents: [Identifier: Incident] = [:]
     /// Grows with every change of the above.
@@ -18,7 +19,7 @@ final class ScoreBoard: Sendable {
     }
 
     /// Whether nothing was ever seen or decided.
-    var isEmpty: Bool { cells.count == 0 && waivers.isEmpty && incidents.isEmpty }
+    var isEmpty: Bool { cells.values.allSatisfy { $0.count == 0 } && waivers.isEmpty && incidents.isEmpty }
   }
 
   private struct State {
@@ -62,13 +63,28 @@ final class ScoreBoard: Sendable {
       for (provider, cells) in Dictionary(grouping: cells, by: \.provider) {
         // Taken out meanwhile, so that the table is changed in place.
         var evidence = state.evidence.removeValue(forKey: provider) ?? Evidence()
-        let before = evidence.cells.count
-        if evidence.cells.apply(cells, &state.names) {
-          evidence.generation += 1
-          state.changed.insert(provider)
+        for (methodology, cells) in Dictionary(grouping: cells, by: \.methodology) {
+          var table = evidence.cells.removeValue(forKey: methodology) ?? CellTable()
+          let before = table.count
+          if table.apply(cells, &state.names) {
+            evidence.generation += 1
+            state.changed.insert(provider)
+          }
+          state.cellCount += table.count - before
+          evidence.cells[methodology] = table
         }
-        state.cellCount += evidence.cells.count - before
         state.evidence[provider] = evidence
+      }
+    }
+  }
+
+  /// Forgets the cells of every other methodology.
+  func forget(but methodologies: Set<String>) {
+    state.withLock { state in
+      for provider in state.evidence.keys {
+        for methodology in state.evidence[provider]!.cells.keys where !methodologies.contains(methodology) {
+          state.cellCount -= state.evidence[provider]!.cells.removeValue(forKey: methodology)!.count
+        }
       }
     }
   }

@@ -2,9 +2,41 @@ import HTTPServer
 import JSON
 import RiskModel
 
+/// Whose score it is, as score documents name it.
+struct ScoredProvider: Sendable {
+  let id, slug, name, status: String
+
+  init(_ provider: Provider) {
+    id = provider.id.description
+    slug = provider.slug.text
+    name = provider.details.name
+    status = provider.status.rawValue
+  }
+
+  /// As written; what is missing is a fault of the fields.
+  init(_ fields: inout JSONFields) {
+    id = fields.required("id") { try $0.string() } ?? ""
+    slug = fields.required("slug") { try $0.string() } ?? ""
+    name = fields.required("name") { try $0.string() } ?? ""
+    status = fields.required("status") { try $0.string() } ?? ""
+  }
+
+  func write(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", id)
+      json.member("slug", slug)
+      json.member("name", name)
+      json.member("status", status)
+    }
+  }
+}
+
 /// Writes a score document: the contract's fields, the numbers unrounded.
 struct ScoreEncoding {
-  let provider: Provider
+  /// Nil only where it was computed from inputs that name none.
+  let provider: ScoredProvider?
+  let methodology: ScoringMethodology
+  /// Of the words.
   let catalogue: Catalogue
   let assessment: Assessment
   let evaluatedAt: Instant
@@ -14,18 +46,16 @@ struct ScoreEncoding {
   /// Of titles and sentences.
   let language: Language
 
-  private var methodology: Methodology { catalogue.methodology }
+  private var checks: [Check] { methodology.methodology.checks }
 
   func write(to json: inout JSONWriter) {
     json.object { json in
-      json.object("provider") { json in
-        json.member("id", provider.id.description)
-        json.member("slug", provider.slug.text)
-        json.member("name", provider.details.name)
-        json.member("status", provider.status.rawValue)
+      if let provider {
+        json.name("provider")
+        provider.write(to: &json)
       }
       json.member("methodology", methodology.id)
-      json.member("methodology_hash", catalogue.methodologyHash)
+      json.member("methodology_hash", methodology.hash)
       json.member("evaluated_at", evaluatedAt.rfc3339)
       json.member("score", assessment.isShown ? assessment.score : nil)
       json.member("provisional_score", assessment.score)
@@ -58,7 +88,7 @@ struct ScoreEncoding {
   private func write(_ concern: ConcernAssessment, to json: inout JSONWriter) {
     json.object { json in
       json.member("concern", concern.id)
-      json.member("title", catalogue.title(of: methodology.concerns[concern.concern], in: language))
+      json.member("title", catalogue.title(of: methodology.methodology.concerns[concern.concern], in: language))
       json.member("score", concern.score)
       json.member("points", concern.points)
       json.member("coverage", concern.coverage)
@@ -67,7 +97,7 @@ struct ScoreEncoding {
   }
 
   private func write(_ reason: Reason, to json: inout JSONWriter) {
-    let check = methodology.checks[reason.check]
+    let check = checks[reason.check]
     json.object { json in
       json.member("check", check.id)
       json.member("title", catalogue.title(of: check, in: language))
@@ -86,7 +116,7 @@ struct ScoreEncoding {
 
   private func write(_ check: CheckAssessment, to json: inout JSONWriter) {
     json.object { json in
-      json.member("check", methodology.checks[check.check].id)
+      json.member("check", checks[check.check].id)
       json.member("theta", check.theta)
       json.member("seen", check.seen)
       json.member("unseen", check.unseen)

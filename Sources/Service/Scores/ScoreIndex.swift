@@ -17,6 +17,8 @@ actor ScoreIndex {
   }
 
   private let scorer: Scorer
+  /// What all entries are of.
+  private var scoring: ScoringMethodology
   private var entries: [Identifier: Entry] = [:]
   /// In the orders that were asked for. One that is not current was right before the last changes.
   private var lists: [ScoreOrder: (entries: [Entry], isCurrent: Bool)] = [:]
@@ -44,13 +46,22 @@ actor ScoreIndex {
   /// More than so many are put in their places by sorting the lists anew, which are nearly in order already.
   private static let placedCountMax = 32
 
-  init(scorer: Scorer) { self.scorer = scorer }
+  init(scorer: Scorer) {
+    self.scorer = scorer
+    scoring = scorer.methodologies.active
+  }
 
   /// The entries after a rank that match, in their order.
-  /// - Parameter count: how many at most.
-  func page(_ filter: ScoreFilter, _ order: ScoreOrder, after: ScoreRank?, count: Int) async -> [Entry] {
+  /// - Parameters:
+  ///   - count: how many at most.
+  ///   - methodology: what the filter was made for.
+  /// - Returns: nil when another methodology is active by now.
+  func page(
+    _ filter: ScoreFilter, _ order: ScoreOrder, after: ScoreRank?, count: Int, under methodology: String
+  ) async -> [Entry]? {
     noteChanges()
     await takeChanged()
+    if scoring.id != methodology { return nil }
     if aged.count <= Self.turnCountMax {
       place(aged)
       renewed.aged.formUnion(aged)
@@ -95,6 +106,14 @@ actor ScoreIndex {
   // MARK: - Keeping up
 
   private func noteChanges() {
+    let active = scorer.methodologies.active
+    if active.id != scoring.id {
+      // All at once, so that no list is of two; the scorer has computed them before the methodology became active.
+      scoring = active
+      for id in entries.keys { entries[id] = entry(of: id) }
+      for order in lists.keys { lists[order]!.isCurrent = false }
+      renewed.aged.formUnion(entries.keys)
+    }
     changed.formUnion(scorer.board.takeChanged())
     changed.formUnion(scorer.registry.takeChangedProviders())
     let (minute, sources) = (scorer.clock.now().startOfMinute, scorer.registry.sourceGeneration)
@@ -119,7 +138,7 @@ actor ScoreIndex {
   /// Nil for what no list shows.
   private func entry(of id: Identifier) -> Entry? {
     guard let provider = scorer.registry.provider(id: id), provider.status != .retired else { return nil }
-    return Entry(provider: provider, standing: scorer.standing(of: provider))
+    return Entry(provider: provider, standing: scorer.standing(of: provider, under: scoring))
   }
 
   // MARK: - The lists

@@ -42,7 +42,8 @@ actor ScorePublisher {
     self.onEvents = onEvents
   }
 
-  private var methodologyHash: String { scorer.catalogue.methodologyHash }
+  /// What is published is of the active methodology.
+  private var scoring: ScoringMethodology { scorer.methodologies.active }
 
   // MARK: - Keeping up
 
@@ -54,6 +55,8 @@ actor ScorePublisher {
     onEvents([], lastEventVersion..<lastEventVersion)
     try await catchUp()
     await refresh()
+    // All are new here, which says nothing of what has moved them.
+    changed = []
   }
 
   /// Reads what was published since.
@@ -102,9 +105,10 @@ actor ScorePublisher {
     guard let provider = scorer.registry.provider(id: id), provider.status != .retired else {
       return published[id]?.body != nil
     }
-    let live = scorer.standing(of: provider)
+    let scoring = scoring
+    let live = scorer.standing(of: provider, under: scoring)
     guard let score = published[id] else { return true }
-    return score.isStale(beside: live, of: provider, methodologyHash: methodologyHash) || isEventDue(live, of: id)
+    return score.isStale(beside: live, of: provider, methodologyHash: scoring.hash) || isEventDue(live, of: id)
   }
 
   private func isEventDue(_ live: Standing, of id: Identifier) -> Bool {
@@ -143,24 +147,30 @@ actor ScorePublisher {
       let basis = published[id]!.basis
       return PublicationStore.Draft(provider: id, basis: basis, body: nil, event: nil)
     }
-    let document = scorer.document(of: provider, isFull: false, in: .english, isKept: false)
+    let scoring = scoring
+    let document = scorer.document(of: provider, isFull: false, in: .english, under: scoring, isKept: false)
     let live = document.standing
     let basis = PublishedScore.Basis(
-      providerVersion: provider.version, methodologyHash: methodologyHash, newest: live.newest)
+      providerVersion: provider.version, methodologyHash: scoring.hash, newest: live.newest)
     let body = PublishedScore.body(of: provider, live, etag: document.etag)
-    return PublicationStore.Draft(provider: id, basis: basis, body: body, event: event(live, of: id))
+    return PublicationStore.Draft(provider: id, basis: basis, body: body, event: event(live, of: id, under: scoring))
   }
 
-  private func event(_ live: Standing, of id: Identifier) -> PublicationStore.Draft.Event? {
+  private func event(
+    _ live: Standing, of id: Identifier, under scoring: ScoringMethodology
+  ) -> PublicationStore.Draft.Event? {
     guard isEventDue(live, of: id) else { return nil }
     let last = lastEvents[id]
     return PublicationStore.Draft.Event(
-      methodology: scorer.catalogue.methodology.id, at: live.evaluatedAt, cause: cause(of: live, of: id, since: last),
+      methodology: scoring.id, at: live.evaluatedAt,
+      cause: cause(of: live, of: id, under: scoring, since: last),
       before: last?.after, after: ScoreEvent.State(live))
   }
 
-  private func cause(of live: Standing, of id: Identifier, since last: ScoreEvent?) -> ScoreEvent.Cause {
-    if let last, last.methodologyHash != methodologyHash { return .methodology }
+  private func cause(
+    of live: Standing, of id: Identifier, under scoring: ScoringMethodology, since last: ScoreEvent?
+  ) -> ScoreEvent.Cause {
+    if let last, last.methodologyHash != scoring.hash { return .methodology }
     // A decision is what came last when nothing newer was seen, or when it was taken since the last event.
     if let decided = scorer.board.evidence(of: id).evidence.lastDecidedAt {
       if let last { if decided > last.at { return .decision } } else if decided == live.newest { return .decision }

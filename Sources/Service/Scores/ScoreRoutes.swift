@@ -13,23 +13,29 @@ struct ScoreRoutes {
     [
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score", requirement: .scopes([.scoresRead]),
-        parameters: ["detail"] + Viewpoint.parameters, isTranslated: true,
-        handler: .directWithout(Viewpoint.parameters, live, otherwise: past)),
+        parameters: ["detail", "methodology"] + Viewpoint.parameters, isTranslated: true,
+        handler: .directWithout(["methodology"] + Viewpoint.parameters, live, otherwise: past)),
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score/history", requirement: .scopes([.scoresRead]),
-        parameters: ["from", "to", "points"], handler: .async(history)),
+        parameters: ["from", "to", "points", "methodology"], handler: .async(history)),
       Endpoint(
         method: .get, pattern: "/v1/providers/{p}/score/inputs", requirement: .scopes([.scoresRead]),
-        parameters: Viewpoint.parameters, handler: .async(inputs)),
+        parameters: ["methodology"] + Viewpoint.parameters, handler: .async(inputs)),
     ]
   }
 
   @Sendable private func live(_ call: Call) throws -> Response {
     let detail = try call.parameters.field("detail")?.oneOf(Detail.self) ?? .summary
-    let provider = try parts.registry.existingProvider(call.path("p"))
+    return live(
+      try parts.registry.existingProvider(call.path("p")), detail, in: call.language, under: parts.methodologies.active)
+  }
+
+  private func live(
+    _ provider: Provider, _ detail: Detail, in language: Language, under scoring: ScoringMethodology
+  ) -> Response {
     // Asked before the score is computed, so that it never claims more than the score counts.
     let asOf = parts.board.asOf
-    let document = parts.scorer.document(of: provider, isFull: detail == .full, in: call.language)
+    let document = parts.scorer.document(of: provider, isFull: detail == .full, in: language, under: scoring)
     var headers = [
       ("Content-Type", "application/json"), ("ETag", document.etag),
       ("Cache-Control", "private, max-age=\(document.standing.maxAgeSeconds)"),
@@ -45,15 +51,32 @@ struct ScoreRoutes {
     var reader = InstantParameters(parameters: call.parameters, now: now)
     let viewpoint = Viewpoint(&reader)
     let detail = reader.optional("detail") { try $0.oneOf(Detail.self) } ?? .summary
+    let methodology = methodology(&reader)
     try reader.finish()
     let provider = try parts.registry.existingProvider(call.path("p"))
-    let scores = PastScores(parts)
+    let isLive = Viewpoint.parameters.allSatisfy { call.parameters[$0] == nil }
+    if isLive, methodology.isComplete { return live(provider, detail, in: call.language, under: methodology.scoring) }
+    let scores = PastScores(parts, methodology.scoring)
     let body = try await service.computing {
-      try await scores.document(of: provider, from: viewpoint, isFull: detail == .full, in: call.language)
+      isLive
+        ? try await scores.live(of: provider, isFull: detail == .full, in: call.language).body
+        : try await scores.document(of: provider, from: viewpoint, isFull: detail == .full, in: call.language)
     }
     let evidenceAsOf = min(now, viewpoint.knownAt ?? now)
     return .document(
       body, headers: [("Cache-Control", "private, max-age=0"), ("Evidence-As-Of", evidenceAsOf.rfc3339)])
+  }
+
+  /// The one that the query names, or the active one; its faults are the reader's.
+  private func methodology(_ reader: inout InstantParameters) -> StoredMethodology {
+    let set = parts.methodologies.current
+    let named = reader.optional("methodology") { field in
+      guard let methodology = set[try field.string()] else {
+        throw field.fault("no such methodology; GET /v1/methodologies lists them")
+      }
+      return methodology
+    }
+    return named ?? set[set.active.id]!
   }
 
   // MARK: - History and inputs
@@ -63,19 +86,20 @@ struct ScoreRoutes {
   private static let spanMillisecondsDefault: Int64 = 30 * 86_400_000
 
   @Sendable private func history(_ call: Call) async throws -> Response {
-    let instants = try Self.instants(call.parameters, now: parts.clock.now())
+    var reader = InstantParameters(parameters: call.parameters, now: parts.clock.now())
+    let methodology = methodology(&reader)
+    let instants = try Self.instants(&reader)
     let provider = try parts.registry.existingProvider(call.path("p"))
-    let scores = PastScores(parts)
+    let scores = PastScores(parts, methodology.scoring)
     let body = try await service.computing { try await scores.history(of: provider, at: instants) }
     return .document(body, headers: [("Cache-Control", "private, max-age=0")])
   }
 
   /// Evenly spaced, both ends included.
-  private static func instants(_ parameters: Parameters, now: Instant) throws -> [Instant] {
-    var reader = InstantParameters(parameters: parameters, now: now)
-    let to = reader.instant("to") ?? now
+  private static func instants(_ reader: inout InstantParameters) throws -> [Instant] {
+    let to = reader.instant("to") ?? reader.now
     let from = reader.instant("from") ?? to + -spanMillisecondsDefault
-    let points = parameters["points"].map { Int($0) } ?? pointsDefault
+    let points = reader.parameters["points"].map { Int($0) } ?? pointsDefault
     if points.map(pointsRange.contains) != true {
       reader.fault("points", "must be an integer from \(pointsRange.lowerBound) to \(pointsRange.upperBound)")
     }
@@ -87,9 +111,12 @@ struct ScoreRoutes {
   }
 
   @Sendable private func inputs(_ call: Call) async throws -> Response {
-    let viewpoint = try Viewpoint(call.parameters, now: parts.clock.now())
+    var reader = InstantParameters(parameters: call.parameters, now: parts.clock.now())
+    let viewpoint = Viewpoint(&reader)
+    let methodology = methodology(&reader)
+    try reader.finish()
     let provider = try parts.registry.existingProvider(call.path("p"))
-    let scores = PastScores(parts)
+    let scores = PastScores(parts, methodology.scoring)
     let body = try await service.computing { try await scores.inputs(of: provider, from: viewpoint) }
     return .document(body, headers: [("Cache-Control", "private, max-age=0")])
   }

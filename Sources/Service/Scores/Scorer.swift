@@ -14,46 +14,49 @@ struct ScoreDocument: Sendable {
 /// Computes live scores from memory.
 struct Scorer: Sendable {
   let catalogue: Catalogue
+  let methodologies: MethodologyRegister
   let registry: Registry
   let board: ScoreBoard
   let clock: Clock
   private let memory = ScoreMemory()
-  /// What a provider comes to of which nothing was ever seen or decided, which no time changes.
-  private let unprobed: Assessment
 
-  init(catalogue: Catalogue, registry: Registry, board: ScoreBoard, clock: Clock) {
+  init(
+    catalogue: Catalogue, methodologies: MethodologyRegister, registry: Registry, board: ScoreBoard, clock: Clock
+  ) {
     self.catalogue = catalogue
+    self.methodologies = methodologies
     self.registry = registry
     self.board = board
     self.clock = clock
-    unprobed = catalogue.methodology.assess(Evidence(sources: [], entries: []), at: Instant(milliseconds: 0))
   }
-
-  private var methodology: Methodology { catalogue.methodology }
 
   /// The live score in short: evaluated at the latest of the current whole UTC minute, the newest counted result and
   /// the last decision, so that every instance gives the same numbers and neither result nor decision waits for the
   /// next minute.
-  func standing(of provider: Provider) -> Standing {
+  /// - Parameter scoring: a methodology whose cells are here. What is shown together is asked for under the same one.
+  func standing(of provider: Provider, under scoring: ScoringMethodology) -> Standing {
     let state = state(of: provider)
-    if let standing = memory.standing(of: provider.id), standing.isCurrent(in: state) { return standing }
-    return remember(evaluation(of: provider, in: state))
+    let key = ScoreMemory.StandingKey(provider: provider.id, methodology: scoring.id)
+    if let standing = memory.standing(key), standing.isCurrent(in: state) { return standing }
+    return remember(evaluation(of: provider, under: scoring, in: state))
   }
 
   /// The live score.
   /// - Parameter isKept: whether it is likely to be asked for again as it is.
   func document(
-    of provider: Provider, isFull: Bool, in language: Language, isKept: Bool = true
+    of provider: Provider, isFull: Bool, in language: Language, under scoring: ScoringMethodology, isKept: Bool = true
   ) -> ScoreDocument {
     let state = state(of: provider)
-    let key = ScoreMemory.DocumentKey(provider: provider.id, isFull: isFull, language: language)
+    let standingKey = ScoreMemory.StandingKey(provider: provider.id, methodology: scoring.id)
+    let key = ScoreMemory.DocumentKey(standing: standingKey, isFull: isFull, language: language)
     if let document = memory.document(key), document.standing.isCurrent(in: state) { return document }
-    let evaluation = evaluation(of: provider, in: state)
-    let known = memory.standing(of: provider.id)
+    let evaluation = evaluation(of: provider, under: scoring, in: state)
+    let known = memory.standing(standingKey)
     let standing = known.flatMap { $0.isCurrent(in: state) ? $0 : nil } ?? remember(evaluation)
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
-      provider: evaluation.provider, catalogue: catalogue, assessment: evaluation.assessment,
+      provider: ScoredProvider(evaluation.provider), methodology: scoring, catalogue: catalogue,
+      assessment: evaluation.assessment,
       evaluatedAt: evaluation.instant, waivers: evaluation.evidence.waivedChecks.count,
       incidents: evaluation.evidence.openIncidents.count, isFull: isFull, language: language
     ).write(to: &json)
@@ -62,10 +65,14 @@ struct Scorer: Sendable {
     return document
   }
 
+  /// Forgets what was computed under every other methodology.
+  func forget(but methodologies: Set<String>) { memory.forget(but: methodologies) }
+
   // MARK: - Evaluating
 
   private struct Evaluation {
     let provider: Provider
+    let scoring: ScoringMethodology
     let evidence: Evidence
     let assessment: Assessment
     let instant: Instant
@@ -78,10 +85,13 @@ struct Scorer: Sendable {
       sources: registry.sourceGeneration)
   }
 
-  private func evaluation(of provider: Provider, in state: ScoreState) -> Evaluation {
+  private func evaluation(
+    of provider: Provider, under scoring: ScoringMethodology, in state: ScoreState
+  ) -> Evaluation {
     // Read after the state, so that what is remembered is never older than it claims to be.
     let (stored, names) = board.evidence(of: provider.id)
-    let (entries, sources, newestResult) = counted(stored.cells, names)
+    let (entries, sources, newestResult) = counted(
+      stored.cells[scoring.id] ?? CellTable(), names, scoring.methodology)
     let newest = max(newestResult, stored.lastDecidedAt ?? newestResult)
     let instant = max(state.minute, newest)
     let evidence = Evidence(
@@ -89,8 +99,9 @@ struct Scorer: Sendable {
       openIncidents: Set(stored.incidents.values.filter { $0.isOpen(at: instant) }.map(\.concern)),
       waivedChecks: Set(stored.waivers.values.filter { $0.isInForce(at: instant) }.map(\.check)))
     return Evaluation(
-      provider: provider, evidence: evidence,
-      assessment: stored.isEmpty ? unprobed : methodology.assess(evidence, at: instant), instant: instant,
+      provider: provider, scoring: scoring, evidence: evidence,
+      assessment: stored.isEmpty ? scoring.unprobed : scoring.methodology.assess(evidence, at: instant),
+      instant: instant,
       basis: Standing.Basis(
         newest: newest, evidence: stored.generation, provider: state.provider, sources: state.sources))
   }
@@ -98,13 +109,15 @@ struct Scorer: Sendable {
   private func remember(_ evaluation: Evaluation) -> Standing {
     let standing = Standing(
       evaluation.assessment, at: evaluation.instant, maxAgeSeconds: maxAgeSeconds(evaluation), basis: evaluation.basis)
-    memory.remember(standing, of: evaluation.provider.id)
+    memory.remember(
+      standing,
+      as: ScoreMemory.StandingKey(provider: evaluation.provider.id, methodology: evaluation.scoring.id))
     return standing
   }
 
   /// The entries that count: of checks the methodology knows and of sources that are not suspended.
   private func counted(
-    _ cells: CellTable, _ names: CellTable.Names
+    _ cells: CellTable, _ names: CellTable.Names, _ methodology: Methodology
   ) -> (entries: [Evidence.Entry], sources: [Evidence.Source], newest: Instant) {
     let checks = names.checks.values.map(methodology.checkIndex)
     // For each number of a source: its place among those that are heard; nil within when it does not count.
@@ -136,7 +149,8 @@ struct Scorer: Sendable {
     if evaluation.evidence.isEmpty { return 30 }
     let now = evaluation.assessment
     for seconds in [30, 10, 3] {
-      let later = methodology.assess(evaluation.evidence, at: evaluation.instant + Int64(seconds * 1000))
+      let later = evaluation.scoring.methodology.assess(
+        evaluation.evidence, at: evaluation.instant + Int64(seconds * 1000))
       if abs(later.score - now.score) < 0.1, later.verdict == now.verdict { return seconds }
     }
     return 0

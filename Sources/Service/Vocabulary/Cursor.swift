@@ -47,7 +47,14 @@ extension Response {
     _ found: [Item], limit: Int, _ call: Call, _ write: (inout JSONWriter, Item) -> Void, cursor: (Item) -> Cursor
   ) -> Response {
     let items = found.prefix(limit)
-    let next = found.count > limit ? items.last.map { cursor($0).encoded } : nil
+    return page(Array(items), next: found.count > limit ? items.last.map(cursor) : nil, call, write)
+  }
+
+  /// The same with the beginning of the next page told; nil when this is the last.
+  static func page<Item>(
+    _ items: [Item], next cursor: Cursor?, _ call: Call, _ write: (inout JSONWriter, Item) -> Void
+  ) -> Response {
+    let next = cursor?.encoded
     var json = JSONWriter()
     json.object { json in
       json.array("items", items, write)
