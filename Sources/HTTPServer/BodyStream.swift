@@ -7,8 +7,8 @@ public struct BodyStream: Sendable {
   let next: @Sendable () async throws -> [UInt8]?
 
   /// - Parameter next: the next piece, not empty, or nil at the end. Called on the loop, again when the piece before
-  ///   has been sent; what it waits for has to heed cancellation. An error cuts the connection, which tells the client that
-  ///   the body is not complete. It is let go of when the answer is over, however it ended.
+  ///   has been sent; what it waits for has to heed cancellation. An error cuts the connection, which tells the client
+  ///   that the body is not complete. It is let go of when the answer is over, however it ended.
   public init(isEndless: Bool = false, next: @escaping @Sendable () async throws -> [UInt8]?) {
     self.isEndless = isEndless
     self.next = next

@@ -183,7 +183,7 @@ public final class RiskService: Sendable {
       ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,
       ScoreRoutes(service: self).endpoints, DecisionRoutes(parts: parts).endpoints,
       LookupRoutes(service: self).endpoints, ScoreListRoutes(service: self).endpoints,
-      ChangeRoutes(parts: parts).endpoints, EventRoutes(parts: parts).endpoints,
+      ChangeRoutes(service: self).endpoints, EventRoutes(parts: parts).endpoints,
     ]
     return routes.flatMap { $0 }
   }

@@ -3,7 +3,9 @@ import JSON
 
 /// `/v1/changes`: what a gateway keeps its own copy of all scores by.
 struct ChangeRoutes {
-  let parts: RiskService.Parts
+  let service: RiskService
+
+  private var parts: RiskService.Parts { service.parts }
 
   /// How long an answer waits for what this instance knows to be published.
   private static let waitMillisecondsMax = 1_000
@@ -21,6 +23,12 @@ struct ChangeRoutes {
     let since = try call.parameters.field("since")?.version()
     await catchUp(to: since ?? 0)
     let changes = await parts.publisher.changes(since: since)
+    // All of many providers is megabytes.
+    let body = try await service.computing { Self.body(changes) }
+    return .json(body, headers: [("Cache-Control", "no-store")])
+  }
+
+  private static func body(_ changes: ScorePublisher.Changes) -> [UInt8] {
     var json = JSONWriter(reservingBytes: 256 + changes.items.reduce(0) { $0 + ($1.body?.count ?? 0) + 1 })
     json.object { json in
       json.member("version", changes.version)
@@ -29,7 +37,7 @@ struct ChangeRoutes {
       json.array("removed", changes.removed) { $0.value($1.description) }
       json.member("checksum", changes.checksum)
     }
-    return .json(json.bytes, headers: [("Cache-Control", "no-store")])
+    return json.bytes
   }
 
   /// Who changed something here finds it in the answer, and who read a version from another instance is not told that
