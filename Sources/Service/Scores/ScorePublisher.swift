@@ -20,6 +20,8 @@ actor ScorePublisher {
   private var lastEventVersion = 0
   /// Whose published score is out of date.
   private var pending: Set<Identifier> = []
+  /// Whether something that was pending is on its way to the database.
+  private var isPublishing = false
   /// Whose evidence, decisions or entry changed since the last event.
   private var changed: Set<Identifier> = []
   /// The trust that sources had when the scores were last looked at, and when it was seen to be another.
@@ -121,6 +123,8 @@ actor ScorePublisher {
   /// Publishes what is pending.
   /// - Parameter connection: the one whose session holds the lock, so that who lost it cannot write.
   func publish(on connection: Connection) async throws {
+    isPublishing = true
+    defer { isPublishing = false }
     while !pending.isEmpty {
       let (head, ids) = (version, Array(pending.prefix(Self.batchCountMax)))
       pending.subtract(ids)
@@ -194,7 +198,7 @@ actor ScorePublisher {
   }
 
   /// Whether something that this instance knows of is still to be published.
-  var isBehind: Bool { !pending.isEmpty }
+  var isBehind: Bool { isPublishing || !pending.isEmpty }
 
   /// - Parameter since: nil for everything.
   func changes(since: Int?) -> Changes {
