@@ -78,8 +78,10 @@ let package = Package(
     .target(name: "TestHarness", path: "Tests/TestHarness", swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams"],
-      exclude: ["Fixtures"], swiftSettings: strict),
+      dependencies: [
+        "Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ], exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Command", "MethodologyPage", "TestHarness"], swiftSettings: strict),
     .testTarget(name: "StyleTests", swiftSettings: strict),

@@ -244,6 +244,8 @@ extension RouteCase {
       "POST /v1/lookup": .body(
         ["hosts": ["acme.example"]], required: ["/hosts"],
         wrong: ["/hosts": [[Any](), Array(repeating: "acme.example", count: 1_001)], "/hosts/0": []]),
+      "GET /v1/providers/{p}/score/events": .list(["since": wrongBounds + ["-1"]]),
+      "GET /v1/changes": RouteCase(wrongQuery: ["since": ["", "-1", "1.5", "x"]]), "GET /v1/events": RouteCase(),
       "GET /v1/scores": .list(
         [
           "verdict": ["", "safe"], "grade": ["", "Z"], "concern": ["", "no-such"], "min_score": ["", "-1", "101", "x"],

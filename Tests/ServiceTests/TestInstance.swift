@@ -79,6 +79,7 @@ final class TestInstance: Sendable {
   let database: Database
   let client: APIClient
   let adminKey: String
+  let databaseName: String
   private let server: Server
   private let loops: [EventLoop]
   private let following: Task<Void, Never>
@@ -102,11 +103,12 @@ final class TestInstance: Sendable {
     let address = try server.start()
     return TestInstance(
       service: service, database: database, server: server, loops: [loop, reader],
-      client: APIClient(base: "http://\(address)", key: key), adminKey: key!)
+      client: APIClient(base: "http://\(address)", key: key), adminKey: key!, databaseName: databaseName)
   }
 
   private init(
-    service: RiskService, database: Database, server: Server, loops: [EventLoop], client: APIClient, adminKey: String
+    service: RiskService, database: Database, server: Server, loops: [EventLoop], client: APIClient, adminKey: String,
+    databaseName: String
   ) {
     self.service = service
     self.database = database
@@ -114,6 +116,7 @@ final class TestInstance: Sendable {
     self.loops = loops
     self.client = client
     self.adminKey = adminKey
+    self.databaseName = databaseName
     following = Task { await service.follow() }
   }
 

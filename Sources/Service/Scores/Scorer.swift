@@ -73,8 +73,9 @@ struct Scorer: Sendable {
   }
 
   /// The live score.
+  /// - Parameter isKept: whether it is likely to be asked for again as it is.
   func document(
-    of provider: Provider, isFull: Bool, in language: Language, under scoring: ScoringMethodology
+    of provider: Provider, isFull: Bool, in language: Language, under scoring: ScoringMethodology, isKept: Bool = true
   ) -> ScoreDocument {
     let state = state(of: provider)
     let standingKey = ScoreMemory.StandingKey(provider: provider.id, methodology: scoring.id)
@@ -92,7 +93,7 @@ struct Scorer: Sendable {
       isFull: isFull, language: language
     ).write(to: &json)
     let document = ScoreDocument(body: json.bytes, standing: standing)
-    memory.remember(document, as: key)
+    if isKept { memory.remember(document, as: key) }
     return document
   }
 

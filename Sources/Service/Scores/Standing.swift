@@ -25,6 +25,12 @@ struct Standing: Sendable {
     let evidence, provider, sources: Int
   }
 
+  /// The newest of the results that count and the decisions; 1970 when there is none.
+  var newest: Instant { basis.newest }
+
+  /// Whether it rests on a result or a decision.
+  var hasEvidence: Bool { basis.newest.milliseconds > 0 }
+
   /// Whether it would be computed again as it is, told without looking at the evidence.
   func isCurrent(in state: ScoreState) -> Bool {
     evaluatedAt == max(state.minute, basis.newest) && basis.evidence == state.evidence
