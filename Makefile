@@ -65,19 +65,38 @@ load: ## Puts the release build under load for a minute and checks what must hol
 	swift build -c release --product relayrisk
 	Benchmarks/load .build/release/relayrisk
 
+.PHONY: bench
+bench: ## Measures the engine, a history and reads, and writes docs/benchmarks.md.
+	@deploy/debian/install-packages load
+	swift build -c release --product relayrisk
+	swift build -c release --product EngineBenchmark
+	gcc -O2 -o .build/floor Benchmarks/floor.c -lmicrohttpd -lpthread
+	Benchmarks/report .build/release/relayrisk .build/release/EngineBenchmark .build/floor > .build/benchmarks.md
+	mv .build/benchmarks.md docs/benchmarks.md
+
 .PHONY: bench-listings
 bench-listings: ## Prints the server's time for a page of each list over a million results.
 	@deploy/debian/install-packages load
 	swift build -c release --product relayrisk
 	Benchmarks/listings .build/release/relayrisk
 
+.PHONY: methodology
+methodology: ## Computes the tables of docs/methodology.md anew.
+	swift build --product MethodologyPage
+	.build/debug/MethodologyPage catalogue/rm-1.json docs/methodology.md > .build/methodology.md
+	mv .build/methodology.md docs/methodology.md
+
+.PHONY: mutation
+mutation: ## Changes the engine in one place after the other; a test must notice each. Takes about an hour.
+	nice Tests/Mutation/mutate
+
 .PHONY: format
 format: ## Formats the Swift sources in place.
-	swift format -i -r Package.swift Sources Tests
+	swift format -i -r Package.swift Sources Tests Benchmarks docs
 
 .PHONY: lint
 lint: ## Checks the format of the Swift sources.
-	swift format lint --strict -r Package.swift Sources Tests
+	swift format lint --strict -r Package.swift Sources Tests Benchmarks docs
 
 .PHONY: packages
 packages:

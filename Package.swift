@@ -57,6 +57,14 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(name: "AllocationCount", path: "Benchmarks/AllocationCount"),
+    .executableTarget(
+      name: "EngineBenchmark", dependencies: ["RiskModel", "JSON", "AllocationCount"], path: "Benchmarks/Engine",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "MethodologyPage", dependencies: ["RiskModel", "JSON"], path: "docs/MethodologyPage",
+      swiftSettings: strict),
+
     .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: strict),
     .testTarget(
@@ -70,9 +78,12 @@ let package = Package(
     .target(name: "TestHarness", path: "Tests/TestHarness", swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams"],
-      exclude: ["Fixtures"], swiftSettings: strict),
-    .testTarget(name: "EndToEndTests", dependencies: ["Command", "TestHarness"], swiftSettings: strict),
+      dependencies: [
+        "Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ], exclude: ["Fixtures"], swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["Command", "MethodologyPage", "TestHarness"], swiftSettings: strict),
     .testTarget(name: "StyleTests", swiftSettings: strict),
   ]
 )

@@ -58,4 +58,12 @@ static inline size_t mhd_header_section_bytes(struct MHD_Connection *connection)
   return info ? info->header_size : 0;
 }
 
+// A response whose length shows when it ends; the macros are casts, which Swift does not import.
+static inline struct MHD_Response *mhd_stream_response(size_t block_bytes, MHD_ContentReaderCallback reader,
+                                                       void *context, MHD_ContentReaderFreeCallback free) {
+  return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block_bytes, reader, context, free);
+}
+
+enum { MHD_BODY_COMPLETE = MHD_CONTENT_READER_END_OF_STREAM, MHD_BODY_CUT = MHD_CONTENT_READER_END_WITH_ERROR };
+
 enum { MHD_CHANGE_STARTED = MHD_CONNECTION_NOTIFY_STARTED, MHD_COMPLETED_OK = MHD_REQUEST_TERMINATED_COMPLETED_OK };

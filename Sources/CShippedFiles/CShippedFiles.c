@@ -30,6 +30,12 @@ static const unsigned char migrations_0005_listings_sql[] = {
 static const unsigned char migrations_0006_methodologies_sql[] = {
 #embed "../../migrations/0006_methodologies.sql"
 };
+static const unsigned char migrations_0007_disputes_sql[] = {
+#embed "../../migrations/0007_disputes.sql"
+};
+static const unsigned char migrations_0008_score_events_sql[] = {
+#embed "../../migrations/0008_score_events.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -44,6 +50,8 @@ static const ShippedFile files[] = {
     {"migrations/0004_idempotency.sql", migrations_0004_idempotency_sql, sizeof migrations_0004_idempotency_sql},
     {"migrations/0005_listings.sql", migrations_0005_listings_sql, sizeof migrations_0005_listings_sql},
     {"migrations/0006_methodologies.sql", migrations_0006_methodologies_sql, sizeof migrations_0006_methodologies_sql},
+    {"migrations/0007_disputes.sql", migrations_0007_disputes_sql, sizeof migrations_0007_disputes_sql},
+    {"migrations/0008_score_events.sql", migrations_0008_score_events_sql, sizeof migrations_0008_score_events_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

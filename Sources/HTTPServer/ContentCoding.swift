@@ -59,7 +59,7 @@ extension Response {
   /// How long the body is.
   var bodyBytes: Int {
     switch body {
-    case .none: 0
+    case .none, .stream: 0
     case .bytes(let bytes): bytes.count
     case .prepared(let prepared): prepared.body.count
     }
@@ -69,7 +69,7 @@ extension Response {
   func gzipped() -> Response {
     var coded = self
     switch body {
-    case .none: break
+    case .none, .stream: break
     case .prepared(let prepared):
       if let twin = prepared.gzipTwin() { coded.body = .prepared(twin) }
     case .bytes(let bytes):

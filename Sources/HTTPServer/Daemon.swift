@@ -106,6 +106,7 @@ final class Daemon: EventSource, @unchecked Sendable {
   /// The first step of the end: who is connected is still served.
   func stopHandshakes() {
     phase = .closing
+    for connection in connections.values { connection.exchange?.streamed?.endIfEndless() }
     // A shared socket stays whole for whoever has it next.
     if handle != nil, !isSocketShared { ListenSocket.refuseNewHandshakes(listenSocket) }
   }
@@ -122,9 +123,12 @@ final class Daemon: EventSource, @unchecked Sendable {
     close(socket)
   }
 
-  /// Answers 503 for every handler that still waits.
+  /// Answers 503 for every handler that still waits, and cuts what is still being streamed.
   func abandonHandlers() {
-    for connection in connections.values { connection.exchange?.expire(shuttingDown) }
+    for connection in connections.values {
+      connection.exchange?.expire(shuttingDown)
+      connection.exchange?.streamed?.cut()
+    }
   }
 
   /// - Precondition: no connection is suspended.
@@ -170,6 +174,9 @@ final class Daemon: EventSource, @unchecked Sendable {
           exchange.expire(Problem(.deadlineExceeded, "the request took longer than it may"))
         } else if exchange.state == .reading, connection.isEndedByPeer {
           connection.cut()
+        } else if let streamed = exchange.streamed, streamed.state == .suspended, connection.isEndedByPeer {
+          // Suspended, the library does not look at the connection.
+          streamed.cut()
         }
       } else if now - connection.idleSince >= headLimit {
         // Silence alone is libmicrohttpd's to end; this one sends a byte now and then.

@@ -44,13 +44,14 @@ extension Exchange {
 
   private func send(_ response: Response, closes: Bool) throws(ResponseFault) -> MHD_Result {
     // Every answer of a server that stops ends its connection, so that none is idle when the server is gone.
-    let closes = closes || daemon.phase != .serving
+    var closes = closes || daemon.phase != .serving
     let requestID = requestIDHeader(status: response.status)
     let (isGzip, isNotModified) = selection(of: response)
     let isCodable = response.isCodable
     let response = isGzip ? response.gzipped() : response
     var headers = response.headers
     var bytes: [UInt8] = []
+    var streamed: StreamedBody?
     switch response.body {
     case .none: break
     case .bytes(let body):
@@ -64,12 +65,21 @@ extension Exchange {
       }
       bytes = prepared.body
       headers = prepared.headers + headers
+    case .stream(let stream):
+      // libmicrohttpd 0.9.75 ends chunks after the head of a HEAD, too: nothing may follow on the connection.
+      closes = closes || stream.isEndless || methodName == Method.head.rawValue
+      streamed = StreamedBody(stream, daemon: daemon, handle: handle, requestID: self.requestID)
     }
     // With the body, which is not sent with this status: the length announced has to be the representation's.
     if isNotModified { headers = ConditionalRequest.headersKept(headers) }
     if let requestID { headers.append(("X-Request-Id", requestID)) }
     headers = withCrossOrigin(headers)
     let status = isNotModified ? 304 : response.status
+    if let streamed, !isNotModified {
+      self.streamed = streamed
+      let message = try MessageHandle(status: status, headers: headers, body: streamed, closesConnection: closes)
+      return queue(message, status: status, bodyBytes: 0)
+    }
     let message = try MessageHandle(status: status, headers: headers, body: bytes, closesConnection: closes)
     return queue(message, status: status, bodyBytes: bytes.count)
   }

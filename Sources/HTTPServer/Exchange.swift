@@ -51,6 +51,8 @@ final class Exchange: @unchecked Sendable {
   var section: [UInt8] = []
   var outcome: Outcome?
   var task: Task<Void, Never>?
+  /// The body of the answer, while one is made as it is sent.
+  var streamed: StreamedBody?
 
   var body: [UInt8] = []
   /// The body comes in gzip.
@@ -217,6 +219,10 @@ final class Exchange: @unchecked Sendable {
     state.reply()
     task?.cancel()
     task = nil
+    if let streamed {
+      responseBodyBytes = streamed.bytesSent
+      streamed.end()
+    }
     guard stage != .requestLine else { return }
     if leavesBodyUnread { daemon.lingering.add(connection.descriptor) }
     daemon.requestsInFlight.subtract(1, ordering: .relaxed)

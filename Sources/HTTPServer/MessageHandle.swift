@@ -13,11 +13,33 @@ struct MessageHandle: ~Copyable, @unchecked Sendable {
   init(
     status: Int, headers: [(name: String, value: String)], body: [UInt8], closesConnection: Bool = false
   ) throws(ResponseFault) {
-    guard 200...599 ~= status else { throw .invalidStatus(status) }
-    for header in headers { try Self.check(header.name, header.value) }
+    try Self.check(status, headers)
+    pointer = try Self.finished(Self.make(body), headers, closesConnection)
+  }
+
+  /// - Parameter body: kept alive until the answer is over.
+  init(
+    status: Int, headers: [(name: String, value: String)], body: StreamedBody, closesConnection: Bool
+  ) throws(ResponseFault) {
+    try Self.check(status, headers)
+    let owner = Unmanaged.passRetained(body).toOpaque()
+    let made = mhd_stream_response(
+      Self.streamBlockBytes,
+      { owner, _, buffer, count in
+        Unmanaged<StreamedBody>.fromOpaque(owner!).takeUnretainedValue()
+          .read(into: UnsafeMutableRawBufferPointer(start: buffer, count: count))
+      }, owner, { Unmanaged<StreamedBody>.fromOpaque($0!).release() })
+    guard let made else { fatalError("no memory for a response") }
+    pointer = try Self.finished(made, headers, closesConnection)
+  }
+  /// What libmicrohttpd reads at once where it does not send in chunks.
+  private static let streamBlockBytes = 16 * 1024
+
+  private static func finished(
+    _ made: OpaquePointer, _ headers: [(name: String, value: String)], _ closesConnection: Bool
+  ) throws(ResponseFault) -> OpaquePointer {
     // Never sniffed: what is served as JSON must not run as a page.
     let own = [("X-Content-Type-Options", "nosniff")] + (closesConnection ? [("Connection", "close")] : [])
-    let made = Self.make(body)
     for (name, value) in headers + own {
       // Never ignored: the library refuses what it cannot write on one line.
       guard MHD_add_response_header(made, name, value) == .YES else {
@@ -25,10 +47,17 @@ struct MessageHandle: ~Copyable, @unchecked Sendable {
         throw .invalidHeaderValue(name: name)
       }
     }
-    pointer = made
+    return made
   }
 
   deinit { MHD_destroy_response(pointer) }
+
+  private static func check(
+    _ status: Int, _ headers: [(name: String, value: String)]
+  ) throws(ResponseFault) {
+    guard 200...599 ~= status else { throw .invalidStatus(status) }
+    for header in headers { try check(header.name, header.value) }
+  }
 
   /// Checked here and not left to the library, which lets control characters other than CR and LF pass.
   private static func check(_ name: String, _ value: String) throws(ResponseFault) {

@@ -6,12 +6,13 @@ extension Methodology {
   /// - Precondition: no cell is newer than `instant`, and the checks of the evidence are of this methodology.
   public func assess(_ evidence: Evidence, at instant: Instant) -> Assessment {
     let weighed = WeighedEvidence(evidence, under: self, at: instant)
-    let risks = zip(scored, weighed.checks).map { CheckRisk(of: $0, range: $1.cells, of: weighed.cells) }
     var whole = ProviderSums(concerns: concerns.count)
-    for (check, risk) in zip(scored, risks) { whole.add(risk, of: check, isCovered: isCovered(risk)) }
-    let rest = leaveOneOut(evidence.sources, weighed, risks, whole)
+    for (check, known) in zip(scored, weighed.checks) {
+      whole.add(known.risk, of: check, isCovered: isCovered(known.risk))
+    }
+    let rest = leaveOneOut(evidence.sources, weighed, whole)
 
-    let critical = criticalStates(risks, evidence.openIncidents)
+    let critical = criticalStates(weighed, evidence.openIncidents)
     let base = score(lambda: whole.lambda)
     let clipped = rest.clip(base, limit: singleSourceLimit)
     let floor = zip(concerns, critical).reduce(0) { max($0, self.floor(of: $1.0, $1.1)) }
@@ -24,7 +25,7 @@ extension Methodology {
 
     let isSufficient = whole.isSufficient(under: self)
     let strongest = critical.max() ?? .none
-    let checks = checkAssessments(evidence, weighed, risks, pointsPerLambda: base / whole.lambda)
+    let checks = checkAssessments(evidence, weighed, pointsPerLambda: base / whole.lambda)
     return Assessment(
       score: score, base: base, singleSourceAdjustment: clipped - base, floorAdjustment: score - clipped,
       low: low, high: high, robustLow: robustLow, robustHigh: robustHigh, coverage: whole.coverage(under: self),
@@ -42,7 +43,7 @@ extension Methodology {
   /// Leaving a source out is a recomputation and never a subtraction; but a check that the source says nothing of
   /// stays what it is.
   private func leaveOneOut(
-    _ sources: [Evidence.Source], _ weighed: WeighedEvidence, _ risks: [CheckRisk], _ whole: ProviderSums
+    _ sources: [Evidence.Source], _ weighed: WeighedEvidence, _ whole: ProviderSums
   ) -> LeaveOneOut {
     var result = LeaveOneOut(whole: whole, under: self)
     var rest = ProviderSums(concerns: concerns.count)
@@ -51,7 +52,7 @@ extension Methodology {
       rest.reset()
       for index in scored.indices {
         let range = weighed.checks[index].cells
-        var risk = risks[index]
+        var risk = weighed.checks[index].risk
         if range.contains(where: { weighed.cells[$0].source == leftOut }) {
           risk = CheckRisk(of: scored[index], range: range, of: weighed.cells, leavingOut: leftOut)
         }
@@ -71,10 +72,10 @@ extension Methodology {
   }
 
   /// Of each concern. Waivers do not touch incidents.
-  private func criticalStates(_ risks: [CheckRisk], _ openIncidents: Set<String>) -> [CriticalState] {
+  private func criticalStates(_ weighed: WeighedEvidence, _ openIncidents: Set<String>) -> [CriticalState] {
     var states = concerns.map { openIncidents.contains($0.id) ? CriticalState.confirmed : .none }
-    for (check, risk) in zip(scored, risks) {
-      states[check.concern] = max(states[check.concern], criticalState(of: check, risk))
+    for (check, known) in zip(scored, weighed.checks) {
+      states[check.concern] = max(states[check.concern], criticalState(of: check, known.risk))
     }
     return states
   }
@@ -106,19 +107,19 @@ extension Methodology {
   ) -> [ConcernAssessment] {
     concerns.indices.map { index in
       ConcernAssessment(
-        concern: index, id: concerns[index].id, score: score(lambda: whole.concernLambdas[index]),
-        points: pointsPerLambda * whole.concernLambdas[index], coverage: whole.concernCoverages[index],
+        concern: index, id: concerns[index].id, score: score(lambda: whole.concerns[index].lambda),
+        points: pointsPerLambda * whole.concerns[index].lambda, coverage: whole.concerns[index].coverage,
         critical: critical[index])
     }
   }
 
   private func checkAssessments(
-    _ evidence: Evidence, _ weighed: WeighedEvidence, _ risks: [CheckRisk], pointsPerLambda: Double
+    _ evidence: Evidence, _ weighed: WeighedEvidence, pointsPerLambda: Double
   ) -> [CheckAssessment] {
     scored.indices.map { index in
       let check = scored[index]
-      let risk = risks[index]
       let known = weighed.checks[index]
+      let risk = known.risk
       let worst = worstTarget(of: check, range: known.cells, of: weighed.cells)
       return CheckAssessment(
         check: check.check, theta: risk.theta, seen: risk.seen, unseen: risk.unseen, prior: check.prior,

@@ -4,43 +4,41 @@ import Glibc
 struct ProviderSums {
   private(set) var lambda = 0.0
   private var variance = 0.0
-  /// Of each concern.
-  private(set) var concernLambdas: [Double]
-  private(set) var concernCoverages: [Double]
+  private(set) var concerns: [Concern]
 
-  init(concerns: Int) {
-    concernLambdas = Array(repeating: 0, count: concerns)
-    concernCoverages = concernLambdas
+  /// The part of one concern's checks.
+  struct Concern {
+    var lambda = 0.0
+    var coverage = 0.0
   }
+
+  init(concerns count: Int) { concerns = Array(repeating: Concern(), count: count) }
 
   /// Back to the start, with the memory kept.
   mutating func reset() {
     lambda = 0
     variance = 0
-    for concern in concernLambdas.indices {
-      concernLambdas[concern] = 0
-      concernCoverages[concern] = 0
-    }
+    for concern in concerns.indices { concerns[concern] = Concern() }
   }
 
   mutating func add(_ risk: CheckRisk, of check: ScoredCheck, isCovered: Bool) {
     lambda += risk.lambda
     variance += risk.variance
-    concernLambdas[check.concern] += risk.lambda
-    if isCovered { concernCoverages[check.concern] += check.share }
+    concerns[check.concern].lambda += risk.lambda
+    if isCovered { concerns[check.concern].coverage += check.share }
   }
 
   /// The mean over the concerns by impact.
   func coverage(under methodology: Methodology) -> Double {
     var covered = 0.0
-    for (concern, coverage) in zip(methodology.concerns, concernCoverages) { covered += concern.impact * coverage }
+    for (concern, sums) in zip(methodology.concerns, concerns) { covered += concern.impact * sums.coverage }
     return covered / methodology.impactSum
   }
 
   func isSufficient(under methodology: Methodology) -> Bool {
     let thresholds = methodology.sufficiency
     return reaches(coverage(under: methodology), thresholds.minCoverage)
-      && concernCoverages.allSatisfy { reaches($0, thresholds.minConcernCoverage) }
+      && concerns.allSatisfy { reaches($0.coverage, thresholds.minConcernCoverage) }
   }
 
   /// The approximate 90 % range of the score: lambda's sum is taken for log-normal with the mean and the variance that

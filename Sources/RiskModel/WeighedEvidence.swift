@@ -22,6 +22,7 @@ struct WeighedEvidence {
   struct ScoredCheckEvidence {
     /// Where the check's cells are.
     let cells: Range<Int>
+    let risk: CheckRisk
     let lastObservedAt: Instant?
     let isWaived: Bool
   }
@@ -46,7 +47,10 @@ struct WeighedEvidence {
         if isWaived || fail + pass <= 0 { continue }
         append(fail: fail, pass: pass, at: place, trust: evidence.sources[Int(place.source)].trust, methodology)
       }
-      checks.append(ScoredCheckEvidence(cells: first..<cells.count, lastObservedAt: last, isWaived: isWaived))
+      let range = first..<cells.count
+      checks.append(
+        ScoredCheckEvidence(
+          cells: range, risk: CheckRisk(of: check, range: range, of: cells), lastObservedAt: last, isWaived: isWaived))
     }
   }
 

@@ -23,11 +23,15 @@ public final class RiskService: Sendable {
     let methodologies: MethodologyRegister
     let methodologyStore: MethodologyStore
     let decisions: DecisionStore
+    let disputes: DisputeStore
     let keyRing: KeyRing
     let registry: Registry
     let board: ScoreBoard
     let scorer: Scorer
     let scoreIndex: ScoreIndex
+    let publications: PublicationStore
+    let publisher: ScorePublisher
+    let events: EventHub
     let requestMetrics: RequestMetrics
     let intakeMetrics: IntakeMetrics
 
@@ -45,12 +49,18 @@ public final class RiskService: Sendable {
       methodologies = MethodologyRegister(shipped: catalogue.scoringMethodology)
       methodologyStore = MethodologyStore(database: database, changes: changes, register: methodologies)
       decisions = DecisionStore(database: database, changes: changes)
+      disputes = DisputeStore(database: database, changes: changes, methodologies: methodologyStore)
       keyRing = KeyRing()
       registry = Registry()
       board = ScoreBoard()
       scorer = Scorer(
         catalogue: catalogue, methodologies: methodologies, registry: registry, board: board, clock: clock)
       scoreIndex = ScoreIndex(scorer: scorer)
+      publications = PublicationStore(database: database)
+      let events = EventHub(store: publications, registry: registry, keys: keyRing, clock: clock)
+      self.events = events
+      publisher = ScorePublisher(
+        scorer: scorer, index: scoreIndex, store: publications, onEvents: { events.append($0, of: $1) })
       requestMetrics = RequestMetrics()
       intakeMetrics = IntakeMetrics()
     }
@@ -102,7 +112,10 @@ public final class RiskService: Sendable {
     }[0]
     try await parts.methodologyStore.ship(parts.catalogue.scoringMethodology, at: parts.clock.now())
     try await feed.load(evidence: evidence)
-    if evidence { await parts.scoreIndex.sweep() }
+    if evidence {
+      await parts.scoreIndex.sweep()
+      try await parts.publisher.load()
+    }
     idempotencyOnceLoaded.withLock {
       $0 = Idempotency(
         store: IdempotencyStore(database: parts.database), digestKey: SymmetricKey(data: digestKey),
@@ -123,8 +136,20 @@ public final class RiskService: Sendable {
       group.addTask { [parts] in
         while !Task.isCancelled {
           await parts.scoreIndex.sweep()
+          await parts.publisher.refresh()
+          // Without its database an instance shows what was published before.
+          try? await parts.publisher.catchUp()
           try? await Task.sleep(for: .milliseconds(ChangeFeed.pollMilliseconds))
         }
+      }
+      group.addTask { [parts] in
+        while !Task.isCancelled {
+          try? await Task.sleep(for: .seconds(EventHub.heartbeatSeconds))
+          parts.events.beat()
+        }
+      }
+      group.addTask { [parts] in
+        await ScoreSweeper(database: parts.database, publisher: parts.publisher, logger: parts.logger).run()
       }
     }
   }
@@ -164,6 +189,9 @@ public final class RiskService: Sendable {
       ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,
       ScoreRoutes(service: self).endpoints, DecisionRoutes(parts: parts).endpoints,
       LookupRoutes(service: self).endpoints, ScoreListRoutes(service: self).endpoints,
+      SimulationRoutes(service: self).endpoints, DisputeRoutes(parts: parts).endpoints,
+      ProbePlanRoutes(service: self).endpoints,
+      ChangeRoutes(service: self).endpoints, EventRoutes(parts: parts).endpoints,
     ]
     return routes.flatMap { $0 }
   }

@@ -118,6 +118,23 @@ final class TestClient {
     return reply
   }
 
+  /// What stands before the next CR LF.
+  func readLine() throws -> String {
+    while true {
+      if let end = buffer.indices.first(where: { buffer[$0...].starts(with: [13, 10]) }) {
+        defer { buffer.removeFirst(end + 2) }
+        return String(decoding: buffer[..<end], as: UTF8.self)
+      }
+      try receive()
+    }
+  }
+
+  func readBytes(_ count: Int) throws -> [UInt8] {
+    while buffer.count < count { try receive() }
+    defer { buffer.removeFirst(count) }
+    return Array(buffer[..<count])
+  }
+
   /// Everything until the server closes.
   func readToEnd() throws -> String {
     while true {

@@ -183,7 +183,7 @@ import Testing
         has: [
           "id", "provider", "provider_id", "source", "check", "outcome", "observed_at", "received_at", "target",
           "model", "confidence",
-          "external_id", "run_id", "vantage", "scanner", "note", "evidence", "voided",
+          "external_id", "run_id", "vantage", "scanner", "note", "evidence", "voided", "disputes",
         ], "a result")
       let same = try await client.post("/v1/probe-results", object: Posting.result(full))
       // The time of observation is content, and it has moved with the clock.
@@ -258,7 +258,7 @@ import Testing
         score["checks"][0],
         has: [
           "check", "theta", "seen", "unseen", "prior", "fail_evidence", "pass_evidence", "target", "model", "sources",
-          "points", "critical", "covered", "last_observed_at",
+          "points", "critical", "covered", "last_observed_at", "waived",
         ], "a check")
       #expect(score["score"].isNull && score["grade"].isNull && score["provisional_score"].double != nil)
       #expect(answer.headers["evidence-as-of"] != nil)

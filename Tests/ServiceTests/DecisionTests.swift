@@ -28,7 +28,9 @@ import Testing
       #expect(answer.status == 201)
       #expect(
         answer.json.keys == [
-          "id", "check", "reason", "recorded_at", "recorded_by", "expires_at", "revoked_at", "revoked_by", "in_force",
+          "id", "check", "reason", "recorded_at", "recorded_by", "expires_at", "revoked_at", "revoked_by",
+          "revoked_note",
+          "in_force",
         ])
       #expect(answer.json["expires_at"].string == "2026-11-23T09:00:00.000Z")
       #expect(answer.json["recorded_by"].string?.hasPrefix("key:") == true)
@@ -41,7 +43,7 @@ import Testing
       #expect(waived["provisional_score"].double! < before["provisional_score"].double!)
       clock.advance(milliseconds: 60_000)
       let path = "/v1/providers/acme/waivers/\(answer.json["id"].string!)"
-      #expect(try await instance.client.send("DELETE", path).status == 204)
+      #expect(try await instance.client.send("DELETE", path + "?note=mended").status == 204)
       #expect(try await score(instance)["waivers"].integer == 1, "the other one")
       clock.advance(milliseconds: 3_600_000)
       #expect(try await instance.client.send("DELETE", path).status == 204)
@@ -57,6 +59,7 @@ import Testing
       #expect(listed.json["items"].array.count == 1)
       #expect(listed.json["items"][0]["revoked_at"].string == "2026-11-23T08:01:11.000Z")
       #expect(listed.json["items"][0]["in_force"].bool == false)
+      #expect(listed.json["items"][0]["revoked_note"].string == "mended")
       let rest = try await instance.client.get(
         "/v1/providers/acme/waivers?cursor=\(listed.json["next_cursor"].string!)")
       #expect(rest.json["items"].array.count == 1 && rest.json["next_cursor"].isNull)
@@ -72,14 +75,17 @@ import Testing
       "/v1/providers/acme/incidents", #"{"concern":"backdoor","summary":"injected script"}"#)
     #expect(opened.status == 201)
     #expect(
-      opened.json.keys == ["id", "concern", "summary", "recorded_at", "recorded_by", "closed_at", "closed_by"])
+      opened.json.keys == [
+        "id", "concern", "summary", "recorded_at", "recorded_by", "closed_at", "closed_by", "closed_note",
+      ])
     let blocked = try await score(first)
     #expect(blocked["verdict"].string == "block" && blocked["incidents"].integer == 1)
     try await eventually { try await score(second)["verdict"].string == "block" }
 
     let close = "/v1/providers/acme/incidents/\(opened.json["id"].string!)/close"
-    let closed = try await second.client.send("POST", close)
+    let closed = try await second.client.post(close, #"{"note":"the script is gone"}"#)
     #expect(closed.status == 200 && !closed.json["closed_at"].isNull)
+    #expect(closed.json["closed_note"].string == "the script is gone")
     #expect(try await score(second)["verdict"].string == "unknown")
     try await eventually { try await score(first)["verdict"].string == "unknown" }
     let again = try await first.client.send("POST", close)
@@ -88,6 +94,55 @@ import Testing
     #expect(listed.json["items"][0]["closed_by"].string == closed.json["closed_by"].string)
     await first.stop()
     await second.stop()
+  }
+
+  @Test func everyWaivedCheckIsMarkedHoweverManyReasonsThereAre() async throws {
+    let clock = TestClock("2026-11-23T08:00:00.000Z")
+    try await withRegisteredRelay(clock: clock.clock) { instance in
+      let checks = instance.service.parts.catalogue.methodology.checks.filter(\.isScored).map(\.id)
+      let results = checks.prefix(6).map {
+        Posting.result(check: $0, ["source": "lab", "observed_at": "2026-11-23T07:00:00Z"])
+      }
+      _ = try await instance.client.post("/v1/probe-results", object: ["results": results])
+      let waived = [checks[0], checks[10]]
+      for check in waived {
+        let answer = try await instance.client.post(
+          "/v1/providers/acme/waivers",
+          object: ["check": check, "reason": "R", "expires_at": "2026-11-24T08:00:00Z"])
+        #expect(answer.status == 201)
+      }
+      let score = try await score(instance)
+      #expect(score["waivers"].integer == 2)
+      #expect(!score["reasons"].array.contains { $0["waived"].bool == true }, "five others differ more")
+      let marked = score["checks"].array.filter { $0["waived"].bool == true }
+      #expect(marked.map { $0["check"].string } == waived)
+    }
+  }
+
+  @Test func nobodyKeepsAScoreBeyondTheEndOfAWaiver() async throws {
+    let clock = TestClock("2026-11-23T08:00:05.000Z")
+    try await withRegisteredRelay(clock: clock.clock) { instance in
+      func maxAge(of path: String) async throws -> Int? {
+        let answer = try await instance.client.get(path)
+        return Int(try #require(answer.headers["cache-control"]?.firstMatch(of: /^private, max-age=(\d+)$/)).1)
+      }
+      // Blocked, so that it may be kept for longer than what is unknown.
+      _ = try await instance.client.post("/v1/providers/acme/incidents", #"{"concern":"backdoor","summary":"S"}"#)
+      let path = "/v1/providers/acme/score"
+      let paths = [path, "/v1/lookup?host=acme.example", "/v1/scores"]
+      for path in paths { #expect(try await maxAge(of: path) == 30, "\(path)") }
+      #expect(try await waive(instance, until: "2026-11-23T08:00:26.500Z").status == 201)
+      for path in paths { #expect(try await maxAge(of: path) == 21, "\(path)") }
+      clock.advance(milliseconds: 20_000)
+      #expect(try await maxAge(of: path) == 1)
+      // It is over, and the score of the next minute says so.
+      clock.advance(milliseconds: 15_000)
+      #expect(try await score(instance)["waivers"].integer == 1)
+      for path in paths { #expect(try await maxAge(of: path) == 20, "\(path)") }
+      clock.advance(milliseconds: 20_000)
+      #expect(try await score(instance)["waivers"].integer == 0)
+      for path in paths { #expect(try await maxAge(of: path) == 30, "\(path)") }
+    }
   }
 
   @Test func everyFaultOfADecisionIsNamed() async throws {

@@ -208,15 +208,44 @@ extension RouteCase {
         wrong: [
           "/check": ["", "no-such"], "/reason": ["", text(2_001)], "/expires_at": ["", "x", days(-1), days(91)],
         ]),
-      "GET /v1/providers/{p}/waivers": .list(), "DELETE /v1/providers/{p}/waivers/{id}": RouteCase(),
+      "GET /v1/providers/{p}/waivers": .list(),
+      "DELETE /v1/providers/{p}/waivers/{id}": RouteCase(wrongQuery: ["note": ["", text(2_001)]]),
       "POST /v1/providers/{p}/incidents": .body(
         ["concern": "encryption", "summary": "S"], required: ["/concern", "/summary"],
         wrong: ["/concern": ["", "no-such"], "/summary": ["", text(2_001)]]),
-      "GET /v1/providers/{p}/incidents": .list(), "POST /v1/providers/{p}/incidents/{id}/close": RouteCase(),
+      "GET /v1/providers/{p}/incidents": .list(),
+      "POST /v1/providers/{p}/incidents/{id}/close": .body(["note": "N"], wrong: ["/note": ["", text(2_001)]]),
+      "POST /v1/score-simulations": .body(
+        [
+          "provider": "acme", "add": [result], "drop_sources": ["lab"], "waive": ["encryption.legacy-tls-protocol"],
+          "incidents": ["encryption"], "constants": ["/kappa/sample": 2], "methodology": "rm-1",
+          "at": "2026-01-01T00:00:00Z",
+        ],
+        required: [
+          "/provider", "/add/0/source", "/add/0/check", "/add/0/outcome", "/add/0/observed_at", "/add/0/scanner/name",
+        ],
+        wrong: [
+          "/provider": ["", "no-such"], "/add": [Array(repeating: result, count: 1_001)],
+          "/drop_sources": [Array(repeating: "lab", count: 1_001)], "/drop_sources/0": ["", "no-such"],
+          "/waive": [Array(repeating: "encryption.legacy-tls-protocol", count: 1_001)], "/waive/0": ["", "no-such"],
+          "/incidents": [Array(repeating: "encryption", count: 1_001)], "/incidents/0": ["", "no-such"],
+          "/methodology": ["", "rm-0"], "/at": wrongTimes,
+        ].merging(wrongResult.map { ("/add/0\($0)", $1) }) { $1 }, free: ["/constants", "/add/0/evidence"]),
+      "GET /v1/probe-plan": .list(["source": ["", "no-such"], "provider": ["", "no-such"]]),
+      "POST /v1/disputes": .body(
+        ["result": "0190a000-0000-7000-8000-000000000000", "reason": "R"], required: ["/result", "/reason"],
+        wrong: ["/result": ["", "no-such", "0190a000-0000-7000-8000-000000000000"], "/reason": ["", text(2_001)]]),
+      "GET /v1/disputes": .list(["status": ["", "closed"], "provider": ["", "no-such"]]),
+      "GET /v1/disputes/{id}": RouteCase(),
+      "PATCH /v1/disputes/{id}": .body(
+        ["status": "rejected", "note": "N"], required: ["/status", "/note"],
+        wrong: ["/status": ["", "open", "closed"], "/note": ["", text(2_001)]]),
       "GET /v1/lookup": RouteCase(query: ["host": "acme.example"], wrongQuery: ["host": [], "url": []]),
       "POST /v1/lookup": .body(
         ["hosts": ["acme.example"]], required: ["/hosts"],
         wrong: ["/hosts": [[Any](), Array(repeating: "acme.example", count: 1_001)], "/hosts/0": []]),
+      "GET /v1/providers/{p}/score/events": .list(["since": wrongBounds + ["-1"]]),
+      "GET /v1/changes": RouteCase(wrongQuery: ["since": ["", "-1", "1.5", "x"]]), "GET /v1/events": RouteCase(),
       "GET /v1/scores": .list(
         [
           "verdict": ["", "safe"], "grade": ["", "Z"], "concern": ["", "no-such"], "min_score": ["", "-1", "101", "x"],

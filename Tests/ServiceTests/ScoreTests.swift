@@ -27,7 +27,7 @@ import Testing
       #expect(
         score["checks"][0].keys == [
           "check", "theta", "seen", "unseen", "prior", "fail_evidence", "pass_evidence", "target", "model", "sources",
-          "points", "critical", "covered", "last_observed_at",
+          "points", "critical", "covered", "last_observed_at", "waived",
         ])
       let reason = score["reasons"][0]
       #expect(

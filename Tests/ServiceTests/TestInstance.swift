@@ -79,6 +79,7 @@ final class TestInstance: Sendable {
   let database: Database
   let client: APIClient
   let adminKey: String
+  let configuration: DatabaseConfiguration
   private let server: Server
   private let loops: [EventLoop]
   private let following: Task<Void, Never>
@@ -109,11 +110,12 @@ final class TestInstance: Sendable {
     let address = try server.start()
     return TestInstance(
       service: service, database: database, server: server, loops: [loop, reader],
-      client: APIClient(base: "http://\(address)", key: key), adminKey: key!)
+      client: APIClient(base: "http://\(address)", key: key), adminKey: key!, configuration: configuration)
   }
 
   private init(
-    service: RiskService, database: Database, server: Server, loops: [EventLoop], client: APIClient, adminKey: String
+    service: RiskService, database: Database, server: Server, loops: [EventLoop], client: APIClient, adminKey: String,
+    configuration: DatabaseConfiguration
   ) {
     self.service = service
     self.database = database
@@ -121,6 +123,7 @@ final class TestInstance: Sendable {
     self.loops = loops
     self.client = client
     self.adminKey = adminKey
+    self.configuration = configuration
     following = Task { await service.follow() }
   }
 

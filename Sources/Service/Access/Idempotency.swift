@@ -118,7 +118,8 @@ struct Idempotency: Sendable {
   private static func body(of response: Response, without secret: String?) throws -> [UInt8] {
     let bytes: [UInt8] =
       switch response.body {
-      case .none: []
+      // What is streamed is read, and reads take no key.
+      case .none, .stream: []
       case .bytes(let bytes): bytes
       case .prepared(let prepared): prepared.body
       }

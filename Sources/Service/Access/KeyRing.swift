@@ -35,6 +35,9 @@ final class KeyRing: Sendable {
     changes.add(1, ordering: .acquiringAndReleasing)
   }
 
+  /// Whether the key exists and was not revoked, for what goes on after it was verified.
+  func isActive(_ id: Identifier) -> Bool { state.withLock { $0.keys[id].map { !$0.isRevoked } ?? false } }
+
   /// - Parameter text: what stands after `Bearer `.
   func verify(_ text: String) -> Verdict {
     if let principal = state.withLock({ $0.verified[text] }) { return .valid(principal) }

@@ -31,6 +31,9 @@ public struct Principal: Sendable {
 
   public func has(_ scope: Scope) -> Bool { scopes.contains(scope) || scopes.contains(.admin) }
 
+  /// The caller as one who speaks of every source, where nothing is posted for any.
+  var ofNoSource: Principal { Principal(keyID: keyID, keyName: keyName, scopes: scopes, sourceID: nil) }
+
   /// How the caller stands in what is recorded of a change.
   public var auditName: String { "key:\(keyID)" }
 }

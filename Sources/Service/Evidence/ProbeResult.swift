@@ -43,6 +43,8 @@ struct StoredResult: Sendable {
   let result: ProbeResult
   /// Nil as long as it counts.
   var voided: Voiding?
+  /// In the order they were opened.
+  var disputes: [DisputeMark] = []
 
   /// A result dated ahead of the clock counts from its receipt.
   var countedAt: Instant { min(result.observedAt, receivedAt) }
@@ -92,6 +94,12 @@ struct StoredResult: Sendable {
         }
       } else {
         json.null()
+      }
+      json.array("disputes", disputes) { json, dispute in
+        json.object { json in
+          json.member("id", dispute.id.description)
+          json.member("status", dispute.status.rawValue)
+        }
       }
     }
   }

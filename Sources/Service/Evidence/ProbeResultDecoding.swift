@@ -15,7 +15,16 @@ struct ProbeResultDecoder: Sendable {
   /// - Parameter readerFaults: what the JSON reader found inside this value, with pointers relative to it.
   func decode(_ value: JSONValue, readerFaults: [JSONFault] = []) throws(JSONFaults) -> ProbeResult {
     var fields = JSONFields(value, faults: readerFaults)
-    let provider = fields.required("provider", provider)
+    // Without a fault there is a provider.
+    return try decode(&fields) { $0.required("provider", provider) }!
+  }
+
+  /// - Parameter subject: reads the provider, whose faults it may leave to others.
+  /// - Returns: nil without a provider.
+  func decode(
+    _ fields: inout JSONFields, of subject: (inout JSONFields) -> Provider?
+  ) throws(JSONFaults) -> ProbeResult? {
+    let provider = subject(&fields)
     let source = source(&fields)
     let check = fields.required("check", check)
     let outcome = fields.required("outcome") { try $0.oneOf(Outcome.self) }
@@ -30,10 +39,11 @@ struct ProbeResultDecoder: Sendable {
     let note = fields.optional("note") { try $0.string(bytesMax: 2_000) }
     let evidence = fields.optional("evidence", Self.evidence)
     try fields.finish()
+    guard let provider else { return nil }
     return ProbeResult(
-      provider: provider!.id, source: source!.id, check: check!, checkID: methodology.checks[check!].id,
+      provider: provider.id, source: source!.id, check: check!, checkID: methodology.checks[check!].id,
       outcome: outcome!, observedAt: observedAt!,
-      target: Target(address: (target ?? TargetAddress(of: provider!.details.hosts[0])).text, model: model),
+      target: Target(address: (target ?? TargetAddress(of: provider.details.hosts[0])).text, model: model),
       confidence: confidence ?? 1, externalID: externalID, runID: runID, vantage: vantage ?? nil, scanner: scanner,
       note: note, evidence: evidence)
   }
@@ -78,6 +88,8 @@ struct ProbeResultDecoder: Sendable {
     }
     return index
   }
+
+  func checkID(_ field: JSONField) throws -> String { methodology.checks[try check(field)].id }
 
   // MARK: - Values
 

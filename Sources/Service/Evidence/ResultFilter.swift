@@ -82,7 +82,7 @@ struct ResultFilter: Sendable {
     select \(unsafeRaw: ResultStore.resultColumns),
       (select e.body from result_evidence e
        where e.provider_id = r.provider_id and e.id = r.id and e.id >= \(idMin) and e.id < \(idEnd)),
-      \(unsafeRaw: ResultStore.voidColumns)
+      \(unsafeRaw: ResultStore.decisionColumns)
     from (
       select * from result where provider_id = \(provider) and id >= \(idMin) and id < \(idEnd)
       order by id desc limit \(Self.scannedCountMax)

@@ -3,14 +3,18 @@ import Postgres
 import RiskModel
 
 extension ResultStore {
-  /// All that `decode` reads of a row of `result r`; the evidence's body and `voidColumns` follow.
+  /// All that `decode` reads of a row of `result r`; the evidence's body and `decisionColumns` follow.
   static let resultColumns = """
     r.provider_id, r.id, r.source_id, r.check_id, r.outcome, r.target, r.model, r.observed_at, r.received_at,
     r.confidence, r.external_id, r.run_id, r.vantage_country, r.vantage_asn, r.scanner_name, r.scanner_version, r.note
     """
 
-  /// What `decode` reads of the row of `void v`, which is joined to the left.
-  static let voidColumns = "v.recorded_at, v.recorded_by, v.reason"
+  /// What `decode` reads of the disputes of `result r`, and of the row of `void v`, which is joined to the left.
+  static let decisionColumns = """
+    array(select d.id::text || ' ' || d.status from dispute d
+      where d.provider_id = r.provider_id and d.result_id = r.id),
+    v.recorded_at, v.recorded_by, v.reason
+    """
 
   /// One page of a provider's results with their evidence, newest received first.
   /// - Returns: the last id that the page reaches; nil when it is the last page.
@@ -33,7 +37,7 @@ extension ResultStore {
   /// Ids begin with the time of receipt, so one partition is read.
   static func query(_ id: Identifier) -> Query {
     """
-    select \(unsafeRaw: Self.resultColumns), e.body, \(unsafeRaw: Self.voidColumns)
+    select \(unsafeRaw: Self.resultColumns), e.body, \(unsafeRaw: Self.decisionColumns)
     from result r left join result_evidence e on e.provider_id = r.provider_id and e.id = r.id
       left join void v on v.provider_id = r.provider_id and v.result_id = r.id
     where r.id = \(id)
@@ -59,6 +63,12 @@ extension ResultStore {
     let scannerVersion = try row.next(String?.self)
     let note = try row.next(String?.self)
     let evidence = try row.next([UInt8]?.self).map { try JSONReader.read($0).value }
+    // In the order of their ids, which is that of time.
+    let disputes = try row.next([String].self).sorted().map { text in
+      let parts = text.split(separator: " ")
+      return DisputeMark(
+        id: Identifier(parsing: String(parts[0]))!, status: Dispute.Status(rawValue: String(parts[1]))!)
+    }
     let voided = try row.next(Timestamp?.self).map {
       Voiding(at: Instant($0), by: try row.next(String.self), reason: try row.next(String.self))
     }
@@ -70,6 +80,6 @@ extension ResultStore {
       vantage: country == nil && asn == nil ? nil : ProbeResult.Vantage(country: country, asn: asn),
       scanner: scannerName.map { ProbeResult.Scanner(name: $0, version: scannerVersion) }, note: note,
       evidence: evidence)
-    return StoredResult(id: id, receivedAt: receivedAt, result: result, voided: voided)
+    return StoredResult(id: id, receivedAt: receivedAt, result: result, voided: voided, disputes: disputes)
   }
 }

@@ -34,13 +34,24 @@ struct VoidRoutes {
       let voiding = Voiding(at: parts.clock.now(), by: call.caller.auditName, reason: reason!)
       let (_, cells) = try await store.void(
         VoidStore.Selection(result: (before.result.provider, id)), voiding)
-      parts.board.apply(cells)
+      try await takeOver(cells)
     }
     // Read again, because someone else may have voided it first.
     guard let after = try await parts.results.result(id) else { throw absent }
     var json = JSONWriter()
     after.write(to: &json, slugs: parts.registry.slugs(of: after))
     return .document(json.bytes)
+  }
+
+  /// Memory shows what was voided from the next read on: the cells, and that disputes of the results have no more
+  /// object.
+  private func takeOver(_ cells: [StoredCell]) async throws {
+    parts.board.apply(cells)
+    let providers = Array(Set(cells.map(\.provider)))
+    if providers.isEmpty { return }
+    for (provider, disputes) in try await parts.disputes.disputes(of: providers) {
+      parts.board.apply(disputes: disputes, of: provider)
+    }
   }
 
   @Sendable private func voidMany(_ call: Call) async throws -> Response {
@@ -69,7 +80,7 @@ struct VoidRoutes {
 
     let voiding = Voiding(at: now, by: call.caller.auditName, reason: reason!)
     let (matched, cells) = try await store.void(selection, voiding, isDryRun: isDryRun)
-    parts.board.apply(cells)
+    try await takeOver(cells)
     var json = JSONWriter()
     json.object { json in
       json.member("matched", matched)

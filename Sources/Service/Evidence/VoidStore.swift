@@ -26,7 +26,7 @@ struct VoidStore: Sendable {
   }
 
   /// Where results were voided, and how many.
-  private struct Voided: Sendable {
+  struct Voided: Sendable {
     let place: CellFolding.Place
     let count: Int
   }
@@ -39,19 +39,30 @@ struct VoidStore: Sendable {
   ) async throws -> (count: Int, cells: [StoredCell]) {
     try await methodologies.folding { set in
       try await database.withTransaction { connection in
-        let voided = try await record(selection, voiding, isDryRun: isDryRun, on: connection)
-        let count = voided.reduce(0) { $0 + $1.count }
-        if voided.isEmpty || isDryRun { return (count, []) }
-        let places = voided.map(\.place)
-        var cells: [StoredCell] = []
-        for scoring in set.methodologies {
-          cells += try await CellFolding(methodology: scoring.methodology).fold(places, on: connection)
+        let (voided, cells) = try await void(selection, voiding, isDryRun: isDryRun, under: set, on: connection)
+        if !voided.isEmpty, !isDryRun {
+          try await changes.append(
+            providers: Array(Set(voided.map(\.place.provider))).sorted(), foldedUnder: set, at: voiding.at,
+            to: connection)
         }
-        try await changes.append(
-          providers: Array(Set(places.map(\.provider))).sorted(), foldedUnder: set, at: voiding.at, to: connection)
-        return (count, cells)
+        return (voided.reduce(0) { $0 + $1.count }, cells)
       }
     }
+  }
+
+  /// The same within a transaction of the caller, who adds the change as its last statement.
+  /// - Parameter set: what results are folded under in that transaction.
+  func void(
+    _ selection: Selection, _ voiding: Voiding, isDryRun: Bool = false, under set: FoldingSet,
+    on connection: Connection
+  ) async throws -> (voided: [Voided], cells: [StoredCell]) {
+    let voided = try await record(selection, voiding, isDryRun: isDryRun, on: connection)
+    if voided.isEmpty || isDryRun { return (voided, []) }
+    var cells: [StoredCell] = []
+    for scoring in set.methodologies {
+      cells += try await CellFolding(methodology: scoring.methodology).fold(voided.map(\.place), on: connection)
+    }
+    return (voided, cells)
   }
 
   private func record(

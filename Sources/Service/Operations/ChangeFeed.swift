@@ -14,6 +14,7 @@ actor ChangeFeed {
   private let results: ResultStore
   private let methodologies: MethodologyStore
   private let decisions: DecisionStore
+  private let disputes: DisputeStore
   private let keyRing: KeyRing
   private let registry: Registry
   private let board: ScoreBoard
@@ -36,6 +37,7 @@ actor ChangeFeed {
     results = parts.results
     methodologies = parts.methodologyStore
     decisions = parts.decisions
+    disputes = parts.disputes
     keyRing = parts.keyRing
     registry = parts.registry
     board = parts.board
@@ -156,9 +158,11 @@ actor ChangeFeed {
     board.apply(try await results.cells(of: ids, under: folded))
     let waivers = try await decisions.waivers(of: ids)
     let incidents = try await decisions.incidents(of: ids)
-    for id in ids ?? Array(Set(waivers.keys).union(incidents.keys)) {
+    let disputes = try await disputes.disputes(of: ids)
+    for id in ids ?? Array(Set(waivers.keys).union(incidents.keys).union(disputes.keys)) {
       board.apply(
-        waivers: (waivers[id] ?? []).map(\.waiver), incidents: (incidents[id] ?? []).map(\.incident), of: id)
+        waivers: (waivers[id] ?? []).map(\.waiver), incidents: (incidents[id] ?? []).map(\.incident),
+        disputes: disputes[id] ?? [], of: id)
     }
   }
 }

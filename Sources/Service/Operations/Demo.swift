@@ -126,7 +126,7 @@ extension RiskService {
         waiver: ScoreBoard.Waiver(
           id: parts.identifiers.next(at: now), check: waiver.check, recordedAt: now,
           expiresAt: now + Int64(waiver.days) * Self.dayMilliseconds, revokedAt: nil),
-        reason: waiver.reason, recordedBy: Self.demoTag, revokedBy: nil)
+        reason: waiver.reason, recordedBy: Self.demoTag, revokedBy: nil, revokedNote: nil)
       try await parts.decisions.insert(record, of: provider.id)
       parts.board.apply(waivers: [record.waiver], of: provider.id)
     }
@@ -135,7 +135,7 @@ extension RiskService {
       let record = IncidentRecord(
         incident: ScoreBoard.Incident(
           id: parts.identifiers.next(at: now), concern: incident.concern, recordedAt: now, closedAt: nil),
-        summary: incident.summary, recordedBy: Self.demoTag, closedBy: nil)
+        summary: incident.summary, recordedBy: Self.demoTag, closedBy: nil, closedNote: nil)
       try await parts.decisions.insert(record, of: provider.id)
       parts.board.apply(incidents: [record.incident], of: provider.id)
     }

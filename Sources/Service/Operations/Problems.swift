@@ -26,11 +26,16 @@ extension Problem.Kind {
     code: "database-unavailable", status: 503, title: "The database does not answer",
     explanation: "Scores are still served from memory. Try again after `Retry-After` seconds.")
 
+  static let tooManyStreams = Problem.Kind(
+    code: "too-many-streams", status: 503, title: "Too many streams are open",
+    explanation: "This instance streams events to as many clients as it may. Try again after `Retry-After` seconds, or "
+      + "ask `GET /v1/changes` now and then.")
+
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
       malformedJSON, unauthorized, forbidden, conflict, stillRunning, preconditionFailed, invalidRequest,
-      databaseUnavailable,
+      databaseUnavailable, tooManyStreams,
     ]
 }
 

@@ -19,7 +19,7 @@ struct DecisionRoutes {
         method: .get, pattern: waivers, requirement: .scopes([.scoresRead]), parameters: ["limit", "cursor"],
         handler: .async(listWaivers)),
       Endpoint(
-        method: .delete, pattern: waivers + "/{id}", requirement: .scopes([.admin]), produces: [],
+        method: .delete, pattern: waivers + "/{id}", requirement: .scopes([.admin]), parameters: ["note"], produces: [],
         handler: .async(revoke)),
       Endpoint(
         method: .post, pattern: incidents, requirement: .scopes([.admin]), contentTypes: ["application/json"],
@@ -28,7 +28,8 @@ struct DecisionRoutes {
         method: .get, pattern: incidents, requirement: .scopes([.scoresRead]), parameters: ["limit", "cursor"],
         handler: .async(listIncidents)),
       Endpoint(
-        method: .post, pattern: incidents + "/{id}/close", requirement: .scopes([.admin]), handler: .async(close)),
+        method: .post, pattern: incidents + "/{id}/close", requirement: .scopes([.admin]),
+        contentTypes: ["application/json"], handler: .async(close)),
     ]
   }
 
@@ -52,7 +53,7 @@ struct DecisionRoutes {
     let record = WaiverRecord(
       waiver: ScoreBoard.Waiver(
         id: parts.identifiers.next(at: now), check: check!, recordedAt: now, expiresAt: expiresAt!, revokedAt: nil),
-      reason: reason!, recordedBy: call.caller.auditName, revokedBy: nil)
+      reason: reason!, recordedBy: call.caller.auditName, revokedBy: nil, revokedNote: nil)
     try await parts.decisions.insert(record, of: provider.id)
     parts.board.apply(waivers: [record.waiver], of: provider.id)
     var json = JSONWriter()
@@ -70,33 +71,20 @@ struct DecisionRoutes {
   }
 
   @Sendable private func listWaivers(_ call: Call) async throws -> Response {
-    let (provider, limit, after) = try page(call)
     let now = parts.clock.now()
-    let found = try await parts.decisions.waivers(of: provider.id, after: after, count: limit + 1)
-    return .page(found, limit: limit, call) {
-      $1.write(to: &$0, now: now)
-    } cursor: {
-      Cursor(text: $0.waiver.id.description)
-    }
+    return try await list(
+      call, parts.decisions.waivers(of:after:count:), { $1.write(to: &$0, now: now) }, id: \.waiver.id)
   }
 
   @Sendable private func revoke(_ call: Call) async throws -> Response {
-    let provider = try parts.registry.existingProvider(call.path("p"))
-    guard let id = Identifier(parsing: call.path("id").lowercased()),
-      let record = try await parts.decisions.revokeWaiver(
-        id, of: provider.id, by: call.caller.auditName, at: parts.clock.now())
-    else { throw Problem(.notFound, "\(provider.slug) has no waiver with the id \"\(call.path("id"))\".") }
-    parts.board.apply(waivers: [record.waiver], of: provider.id)
+    // In the query, because the content of a DELETE has no meaning and may get lost on the way (RFC 9110, 9.3.5).
+    let note = try call.parameters.field("note").map(VoidRoutes.reason)
+    let (provider, record) = try await end("waiver", call) { id, provider in
+      try await parts.decisions.revokeWaiver(
+        id, of: provider, by: call.caller.auditName, note: note, at: parts.clock.now())
+    }
+    parts.board.apply(waivers: [record.waiver], of: provider)
     return .noContent()
-  }
-
-  /// Which page of whose decisions is asked for.
-  private func page(_ call: Call) throws -> (provider: Provider, limit: Int, after: Identifier?) {
-    var query = QueryFields(call.parameters)
-    let limit = query.limit()
-    let after = query.cursor { Identifier(parsing: $0) }
-    try query.finish()
-    return (try parts.registry.existingProvider(call.path("p")), limit, after)
   }
 
   // MARK: - Incidents
@@ -105,21 +93,14 @@ struct DecisionRoutes {
     let provider = try parts.registry.existingProvider(call.path("p"))
     let (value, readerFaults) = try call.json()
     var fields = JSONFields(value, faults: readerFaults)
-    let concern = fields.required("concern") { field in
-      let concern = try field.string()
-      let known = parts.catalogue.methodology.concerns.map(\.id)
-      guard known.contains(concern) else {
-        throw field.fault("must be one of \(known.joined(separator: ", "))")
-      }
-      return concern
-    }
+    let concern = fields.required("concern") { try $0.concern(of: parts.catalogue.methodology) }
     let summary = fields.required("summary", VoidRoutes.reason)
     try fields.finish()
     let now = parts.clock.now()
     let record = IncidentRecord(
       incident: ScoreBoard.Incident(
         id: parts.identifiers.next(at: now), concern: concern!, recordedAt: now, closedAt: nil),
-      summary: summary!, recordedBy: call.caller.auditName, closedBy: nil)
+      summary: summary!, recordedBy: call.caller.auditName, closedBy: nil, closedNote: nil)
     try await parts.decisions.insert(record, of: provider.id)
     parts.board.apply(incidents: [record.incident], of: provider.id)
     var json = JSONWriter()
@@ -128,25 +109,57 @@ struct DecisionRoutes {
   }
 
   @Sendable private func listIncidents(_ call: Call) async throws -> Response {
-    let (provider, limit, after) = try page(call)
-    let found = try await parts.decisions.incidents(of: provider.id, after: after, count: limit + 1)
-    return .page(found, limit: limit, call) {
-      $1.write(to: &$0)
-    } cursor: {
-      Cursor(text: $0.incident.id.description)
-    }
+    try await list(call, parts.decisions.incidents(of:after:count:), { $1.write(to: &$0) }, id: \.incident.id)
   }
 
   @Sendable private func close(_ call: Call) async throws -> Response {
-    let provider = try parts.registry.existingProvider(call.path("p"))
-    guard let id = Identifier(parsing: call.path("id").lowercased()),
-      let record = try await parts.decisions.closeIncident(
-        id, of: provider.id, by: call.caller.auditName, at: parts.clock.now())
-    else { throw Problem(.notFound, "\(provider.slug) has no incident with the id \"\(call.path("id"))\".") }
-    parts.board.apply(incidents: [record.incident], of: provider.id)
+    let note = try Self.note(call)
+    let (provider, record) = try await end("incident", call) { id, provider in
+      try await parts.decisions.closeIncident(
+        id, of: provider, by: call.caller.auditName, note: note, at: parts.clock.now())
+    }
+    parts.board.apply(incidents: [record.incident], of: provider)
     var json = JSONWriter()
     record.write(to: &json)
     return .document(json.bytes)
+  }
+}
+
+// What decisions of both kinds share.
+extension DecisionRoutes {
+  /// A page of one provider's decisions, in the order they were recorded.
+  private func list<Record: Sendable>(
+    _ call: Call, _ found: (Identifier, Identifier?, Int) async throws -> [Record],
+    _ write: (inout JSONWriter, Record) -> Void, id: (Record) -> Identifier
+  ) async throws -> Response {
+    var query = QueryFields(call.parameters)
+    let limit = query.limit()
+    let after = query.cursor { Identifier(parsing: $0) }
+    try query.finish()
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    return .page(try await found(provider.id, after, limit + 1), limit: limit, call, write) {
+      Cursor(text: id($0).description)
+    }
+  }
+
+  /// Ends the decision that the path names.
+  private func end<Record: Sendable>(
+    _ kind: String, _ call: Call, _ end: (Identifier, Identifier) async throws -> Record?
+  ) async throws -> (provider: Identifier, record: Record) {
+    let provider = try parts.registry.existingProvider(call.path("p"))
+    guard let id = Identifier(parsing: call.path("id").lowercased()), let record = try await end(id, provider.id)
+    else { throw Problem(.notFound, "\(provider.slug) has no \(kind) with the id \"\(call.path("id"))\".") }
+    return (provider.id, record)
+  }
+
+  /// The body may be left out, and so may the note.
+  private static func note(_ call: Call) throws -> String? {
+    if call.request.body.isEmpty { return nil }
+    let (value, readerFaults) = try call.json()
+    var fields = JSONFields(value, faults: readerFaults)
+    let note = fields.optional("note", VoidRoutes.reason)
+    try fields.finish()
+    return note
   }
 }
 
@@ -161,6 +174,7 @@ extension WaiverRecord {
       json.member("expires_at", waiver.expiresAt.rfc3339)
       json.member("revoked_at", waiver.revokedAt?.rfc3339)
       json.member("revoked_by", revokedBy)
+      json.member("revoked_note", revokedNote)
       json.member("in_force", waiver.isInForce(at: now))
     }
   }
@@ -176,6 +190,7 @@ extension IncidentRecord {
       json.member("recorded_by", recordedBy)
       json.member("closed_at", incident.closedAt?.rfc3339)
       json.member("closed_by", closedBy)
+      json.member("closed_note", closedNote)
     }
   }
 }

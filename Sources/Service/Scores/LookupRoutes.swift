@@ -32,7 +32,7 @@ struct LookupRoutes {
     let headers = [("Content-Type", "application/json"), ("ETag", entityTag(of: json.bytes))]
     var answer = Response.prepared(
       try PreparedResponse(
-        headers: headers + parts.board.headers(maxAgeSeconds: Self.maxAgeSeconds(standing)), body: json.bytes))
+        headers: headers + parts.board.headers(maxAgeSeconds: maxAgeSeconds(standing)), body: json.bytes))
     answer.reuse = parts.scorer.reuse(of: standing, of: provider, under: set)
     return answer
   }
@@ -49,15 +49,15 @@ struct LookupRoutes {
       var json = JSONWriter(reservingBytes: 256 * hosts!.count)
       var age = Int.max
       json.object { json in
-        json.array("items", hosts!) { age = min(age, Self.maxAgeSeconds(write($1, under: scoring, to: &$0).standing)) }
+        json.array("items", hosts!) { age = min(age, maxAgeSeconds(write($1, under: scoring, to: &$0).standing)) }
       }
       return .json(json.bytes, headers: parts.board.headers(maxAgeSeconds: age))
     }
   }
 
   /// For how many seconds an answer may be kept that was made of this; nil where nobody registered the host.
-  private static func maxAgeSeconds(_ standing: Standing?) -> Int {
-    standing?.maxAgeSeconds ?? Standing.unknownAgeSecondsMax
+  private func maxAgeSeconds(_ standing: Standing?) -> Int {
+    standing?.maxAgeSeconds(at: parts.clock.now()) ?? Standing.unknownAgeSecondsMax
   }
 
   /// - Returns: what the answer is made of.

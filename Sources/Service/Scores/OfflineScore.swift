@@ -42,7 +42,7 @@ public enum OfflineScore {
     ScoreEncoding(
       provider: inputs.provider, methodology: methodology, catalogue: shipped,
       assessment: methodology.methodology.assess(evidence, at: inputs.at), evaluatedAt: inputs.at,
-      waivers: inputs.waivers.count, incidents: inputs.incidents.count, isFull: true,
+      waivers: inputs.waivers.count, incidents: inputs.incidents.count, disputes: inputs.disputes, isFull: true,
       language: .english
     ).write(to: &json)
     return json.bytes
@@ -80,6 +80,8 @@ struct ScoreInputs {
   let at: Instant
   let sources: [Evidence.Source]
   let incidents, waivers: Set<String>
+  /// How many are open; they move nothing.
+  let disputes: Int
   let results: [CountedResult]
 
   /// - Throws: `JSONFaults`, with every fault.
@@ -106,6 +108,7 @@ struct ScoreInputs {
       fields.optional("waivers") { field in
         try field.array { try Self.known($0, "check") { catalogue.checkIndex($0) != nil } }
       } ?? [])
+    disputes = fields.optional("disputes") { try $0.integer(in: 0...Int.max) } ?? 0
     let numbers = trusts.map { Dictionary(uniqueKeysWithValues: $0.enumerated().map { ($1.slug, $0) }) }
     let results = fields.required("results") { field in
       try field.array { try $0.object { Self.result(&$0, methodology.methodology, sources: numbers) } }

@@ -21,16 +21,7 @@ struct PastEvidence: Sendable {
   let sources: [Evidence.Source]
   /// Of sources that are not suspended and checks that the methodology knows; by the time they count from.
   let results: [CountedResult]
-  let waivers: [ScoreBoard.Waiver]
-  let incidents: [ScoreBoard.Incident]
-
-  func openIncidents(at instant: Instant) -> Set<String> {
-    Set(incidents.filter { $0.isOpen(at: instant) }.map(\.concern))
-  }
-
-  func waivedChecks(at instant: Instant) -> Set<String> {
-    Set(waivers.filter { $0.isInForce(at: instant) }.map(\.check))
-  }
+  let decisions: Decisions
 }
 
 /// Cells of results that are added one after the other.
@@ -53,8 +44,15 @@ struct EvidenceFold {
         outcome: result.outcome, observedAt: result.countedAt, confidence: result.confidence, check: check,
         concern: concern)
     else { return }
-    let key = Key(check: result.check, target: result.target, source: result.source)
-    cells[key] = cells[key]?.merged(with: cell, check: check, concern: concern) ?? cell
+    add(Evidence.Entry(check: result.check, target: result.target, source: result.source, cell: cell))
+  }
+
+  /// Merges a cell with what is there of its check, target and source.
+  mutating func add(_ entry: Evidence.Entry) {
+    let check = methodology.checks[entry.check]
+    let key = Key(check: entry.check, target: entry.target, source: entry.source)
+    cells[key] =
+      cells[key]?.merged(with: entry.cell, check: check, concern: methodology.concerns[check.concern]) ?? entry.cell
   }
 
   var entries: [Evidence.Entry] {
@@ -92,11 +90,9 @@ struct PastEvidenceStore: Sendable {
           check: check, target: row.target, source: source, outcome: row.outcome, countedAt: row.countedAt,
           confidence: row.confidence))
     }
-    let decisions = board.evidence(of: provider).evidence
     return PastEvidence(
       sources: sources, results: results,
-      waivers: decisions.waivers.values.compactMap { $0.known(at: viewpoint.knownAt) },
-      incidents: decisions.incidents.values.compactMap { $0.known(at: viewpoint.knownAt) })
+      decisions: board.evidence(of: provider).evidence.decisions.known(at: viewpoint.knownAt))
   }
 
   private struct Row: Sendable {

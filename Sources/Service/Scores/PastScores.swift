@@ -35,7 +35,7 @@ struct PastScores: Sendable {
   ) async throws -> (body: [UInt8], assessment: Assessment) {
     let minute = clock.now().startOfMinute
     let past = try await store.evidence(of: provider.id, from: Viewpoint(asOf: .endOfTime, knownAt: nil))
-    let decided = store.board.evidence(of: provider.id).evidence.lastDecidedAt
+    let decided = past.decisions.lastTakenAt
     let instant = [past.results.last?.countedAt, decided].compactMap(\.self).reduce(minute, max)
     return document(of: provider, past, at: instant, isFull: isFull, in: language)
   }
@@ -50,9 +50,9 @@ struct PastScores: Sendable {
     var json = JSONWriter(reservingBytes: isFull ? 32_768 : 4_096)
     ScoreEncoding(
       provider: ScoredProvider(provider), methodology: scoring, catalogue: catalogue, assessment: assessment,
-      evaluatedAt: instant,
-      waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count, isFull: isFull,
-      language: language
+      evaluatedAt: instant, waivers: evidence.waivedChecks.count, incidents: evidence.openIncidents.count,
+      disputes: past.decisions.openDisputes(at: instant, under: methodology, in: store.registry),
+      isFull: isFull, language: language
     ).write(to: &json)
     return (json.bytes, assessment)
   }
@@ -101,8 +101,10 @@ struct PastScores: Sendable {
           json.value(source.trust)
         }
       }
-      json.array("incidents", past.openIncidents(at: viewpoint.asOf).sorted()) { $0.value($1) }
-      json.array("waivers", past.waivedChecks(at: viewpoint.asOf).sorted()) { $0.value($1) }
+      json.array("incidents", past.decisions.openIncidents(at: viewpoint.asOf).sorted()) { $0.value($1) }
+      json.array("waivers", past.decisions.waivedChecks(at: viewpoint.asOf).sorted()) { $0.value($1) }
+      json.member(
+        "disputes", past.decisions.openDisputes(at: viewpoint.asOf, under: methodology, in: store.registry))
       json.array("results", past.results) { json, result in
         json.object { json in
           json.member("source", past.sources[result.source].slug)
@@ -123,7 +125,7 @@ extension PastEvidence {
   /// What was folded, with the decisions in force at an instant.
   func evidence(_ fold: EvidenceFold, at instant: Instant) -> Evidence {
     Evidence(
-      sources: sources, entries: fold.entries, openIncidents: openIncidents(at: instant),
-      waivedChecks: waivedChecks(at: instant))
+      sources: sources, entries: fold.entries, openIncidents: decisions.openIncidents(at: instant),
+      waivedChecks: decisions.waivedChecks(at: instant))
   }
 }

@@ -9,13 +9,13 @@ final class ScoreBoard: Sendable {
     fileprivate(set) var cells: [String: CellTable] = [:]
     fileprivate(set) var waivers: [Identifier: Waiver] = [:]
     fileprivate(set) var incidents: [Identifier: Incident] = [:]
+    fileprivate(set) var disputes: [Identifier: Dispute] = [:]
     /// Grows with every change of the above.
     fileprivate(set) var generation = 0
 
-    /// When the last decision about the provider was taken or taken back.
-    var lastDecidedAt: Instant? {
-      let waived = waivers.values.map { $0.revokedAt ?? $0.recordedAt }.max()
-      return [waived, incidents.values.map { $0.closedAt ?? $0.recordedAt }.max()].compactMap(\.self).max()
+    var decisions: Decisions {
+      Decisions(
+        waivers: Array(waivers.values), incidents: Array(incidents.values), disputes: Array(disputes.values))
     }
 
     /// Whether nothing was ever seen or decided.
@@ -91,13 +91,21 @@ final class ScoreBoard: Sendable {
 
   /// Takes over decisions about one provider. They are merged and not replaced, so news may come in any order: a
   /// decision is never deleted, and what ended stays ended.
-  func apply(waivers: [Waiver] = [], incidents: [Incident] = [], of provider: Identifier) {
-    if waivers.isEmpty, incidents.isEmpty { return }
+  func apply(
+    waivers: [Waiver] = [], incidents: [Incident] = [], disputes: [Dispute] = [], of provider: Identifier
+  ) {
+    if waivers.isEmpty, incidents.isEmpty, disputes.isEmpty { return }
     state.withLock { state in
       var evidence = state.evidence[provider] ?? Evidence()
       for waiver in waivers where evidence.waivers[waiver.id]?.revokedAt == nil { evidence.waivers[waiver.id] = waiver }
       for incident in incidents where evidence.incidents[incident.id]?.closedAt == nil {
         evidence.incidents[incident.id] = incident
+      }
+      for var dispute in disputes {
+        let known = evidence.disputes[dispute.id]
+        dispute.decidedAt = dispute.decidedAt ?? known?.decidedAt
+        dispute.voidedAt = dispute.voidedAt ?? known?.voidedAt
+        evidence.disputes[dispute.id] = dispute
       }
       evidence.generation += 1
       state.evidence[provider] = evidence

@@ -42,6 +42,7 @@ struct ScoreEncoding {
   let evaluatedAt: Instant
   let waivers: Int
   let incidents: Int
+  let disputes: Int
   let isFull: Bool
   /// Of titles and sentences.
   let language: Language
@@ -77,8 +78,7 @@ struct ScoreEncoding {
       }
       json.member("waivers", waivers)
       json.member("incidents", incidents)
-      // No dispute can be raised yet; the field is the contract's.
-      json.member("disputes", 0)
+      json.member("disputes", disputes)
       json.array("concerns", assessment.concerns) { write($1, to: &$0) }
       json.array("reasons", assessment.reasons) { write($1, to: &$0) }
       if isFull { json.array("checks", assessment.checks) { write($1, to: &$0) } }
@@ -130,6 +130,7 @@ struct ScoreEncoding {
       json.member("critical", check.critical.rawValue)
       json.member("covered", check.isCovered)
       json.member("last_observed_at", check.lastObservedAt?.rfc3339)
+      json.member("waived", check.isWaived)
     }
   }
 }

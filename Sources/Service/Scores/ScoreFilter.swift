@@ -15,6 +15,12 @@ struct ScoreFilter: Sendable {
     let prior: Double
   }
 
+  static let everything = ScoreFilter()
+
+  private init() {
+    (verdict, grade, concern, minScore) = (nil, nil, nil, nil)
+  }
+
   init(_ query: inout QueryFields, _ methodology: Methodology) {
     verdict = query.optional("verdict") { try $0.oneOf(Verdict.self) }
     grade = query.optional("grade") { field in

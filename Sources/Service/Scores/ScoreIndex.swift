@@ -26,9 +26,20 @@ actor ScoreIndex {
   private var changed: Set<Identifier> = []
   /// What time or a source's trust may have changed since.
   private var aged: Set<Identifier> = []
+  /// What has an entry made anew that nobody has taken note of yet.
+  private var renewed = Renewal()
   /// What `aged` was last filled for.
   private var minute = Instant(milliseconds: .min)
   private var sources = -1
+
+  /// Whose entries were made anew, and why.
+  struct Renewal: Sendable {
+    /// Evidence, decisions or the registry changed.
+    fileprivate(set) var changed: Set<Identifier> = []
+    /// Time went by, or a source's trust changed.
+    fileprivate(set) var aged: Set<Identifier> = []
+    fileprivate(set) var sourceGeneration = -1
+  }
 
   /// So many entries are computed in one turn: about 10 ms.
   private static let turnCountMax = 200
@@ -53,6 +64,7 @@ actor ScoreIndex {
     if scoring.id != methodology { return nil }
     if aged.count <= Self.turnCountMax {
       place(aged)
+      renewed.aged.formUnion(aged)
       aged = []
     }
     let list = list(in: order)
@@ -78,6 +90,17 @@ actor ScoreIndex {
     }
     aged.subtract(ids)
     place(ids)
+    renewed.aged.formUnion(ids)
+  }
+
+  /// Takes in what changed.
+  /// - Returns: whose entries were made anew since this was last asked.
+  func takeRenewed() async -> Renewal {
+    noteChanges()
+    await takeChanged()
+    defer { renewed = Renewal() }
+    renewed.sourceGeneration = sources
+    return renewed
   }
 
   // MARK: - Keeping up
@@ -89,6 +112,7 @@ actor ScoreIndex {
       scoring = active
       for id in entries.keys { entries[id] = entry(of: id) }
       for order in lists.keys { lists[order]!.isCurrent = false }
+      renewed.aged.formUnion(entries.keys)
     }
     changed.formUnion(scorer.board.takeChanged())
     changed.formUnion(scorer.registry.takeChangedProviders())
@@ -106,6 +130,7 @@ actor ScoreIndex {
       changed.subtract(ids)
       aged.subtract(ids)
       place(ids)
+      renewed.changed.formUnion(ids)
       if !changed.isEmpty { await Task.yield() }
     }
   }

@@ -35,39 +35,14 @@ struct ScoreListRoutes {
   }
 
   private func respond(_ found: [ScoreIndex.Entry], _ order: ScoreOrder, limit: Int, _ call: Call) -> Response {
-    var response = Response.page(found, limit: limit, call) {
-      write($1, to: &$0)
+    var response = Response.page(found, limit: limit, call) { json, entry in
+      json.object { entry.standing.write(of: entry.provider, to: &$0) }
     } cursor: {
       order.rank($0.provider, $0.standing).cursor(in: order)
     }
-    let age = found.prefix(limit).map(\.standing.maxAgeSeconds).min()
+    let now = parts.clock.now()
+    let age = found.prefix(limit).map { $0.standing.maxAgeSeconds(at: now) }.min()
     response.headers += parts.board.headers(maxAgeSeconds: age ?? Standing.unknownAgeSecondsMax)
     return response
-  }
-
-  private func write(_ entry: ScoreIndex.Entry, to json: inout JSONWriter) {
-    let standing = entry.standing
-    json.object { json in
-      json.object("provider") { json in
-        json.member("id", entry.provider.id.description)
-        json.member("slug", entry.provider.slug.text)
-        json.member("name", entry.provider.details.name)
-        json.member("status", entry.provider.status.rawValue)
-      }
-      json.member("score", standing.score)
-      json.member("provisional_score", standing.provisionalScore)
-      json.member("grade", standing.grade)
-      json.member("verdict", standing.verdict.rawValue)
-      json.member("evidence", standing.isSufficient ? "sufficient" : "insufficient")
-      json.member("coverage", standing.coverage)
-      json.member("evaluated_at", standing.evaluatedAt.rfc3339)
-      json.array("concerns", standing.concerns) { json, concern in
-        json.object { json in
-          json.member("concern", concern.id)
-          json.member("score", concern.score)
-          json.member("critical", concern.critical.rawValue)
-        }
-      }
-    }
   }
 }

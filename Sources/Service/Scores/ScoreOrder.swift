@@ -4,6 +4,7 @@ enum ScoreOrder: String, CaseIterable, Sendable {
   case safestFirst = "score"
   case name = "name"
   case newestFirst = "-evaluated_at"
+  case leastCoveredFirst = "coverage"
 
   func rank(_ provider: Provider, _ standing: Standing) -> ScoreRank {
     // What has no score is last either way, since nothing says that it is safe or not.
@@ -12,6 +13,7 @@ enum ScoreOrder: String, CaseIterable, Sendable {
       case .riskiestFirst: standing.score.map { -$0 } ?? .infinity
       case .safestFirst: standing.score ?? .infinity
       case .name: 0.0
+      case .leastCoveredFirst: standing.coverage
       // Most were evaluated at the current minute. They stand together whatever minute that is, so that the next one
       // does not put them all before the place where a page ended.
       case .newestFirst:

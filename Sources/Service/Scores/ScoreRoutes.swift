@@ -40,7 +40,7 @@ struct ScoreRoutes {
     // Asked before the score is computed, so that it never claims more than the score counts.
     let asOf = parts.board.asOf
     let document = parts.scorer.document(of: provider, isFull: detail == .full, in: language, under: scoring)
-    return (document, try document.response(in: language, asOf: asOf))
+    return (document, try document.response(in: language, asOf: asOf, now: parts.clock.now()))
   }
 
   /// Never kept without asking again: what is recorded later about the past changes it, and so does a source that is

@@ -10,7 +10,7 @@ final class ScoreDocument: Sendable {
   let etag: String
   /// What it comes to, for lookups and lists.
   let standing: Standing
-  private let prepared = Mutex<(asOf: Instant?, response: PreparedResponse)?>(nil)
+  private let prepared = Mutex<(at: Instant, response: PreparedResponse)?>(nil)
 
   init(body: [UInt8], standing: Standing) {
     self.body = body
@@ -18,24 +18,26 @@ final class ScoreDocument: Sendable {
     self.standing = standing
   }
 
-  /// So old may be what an answer says of its age: making answers anew costs more than sending them.
-  private static let asOfMillisecondsMax: Int64 = 1_000
+  /// So long an answer is sent as it was made, with what it says of its age: making it anew costs more than sending it.
+  private static let preparedMilliseconds: Int64 = 1_000
 
   /// The document as an answer, made when it is first wanted and for all who want it.
   /// - Parameter asOf: up to when results were counted, asked before the document was. The answer never claims more.
-  func response(in language: Language, asOf: Instant?) throws -> PreparedResponse {
-    if let (made, response) = prepared.withLock({ $0 }), (made == nil) == (asOf == nil),
-      asOf?.milliseconds ?? 0 <= (made?.milliseconds ?? 0) + Self.asOfMillisecondsMax
+  func response(in language: Language, asOf: Instant?, now: Instant) throws -> PreparedResponse {
+    if let (at, response) = prepared.withLock({ $0 }),
+      at.milliseconds...at.milliseconds + Self.preparedMilliseconds
+        ~= now.milliseconds
     {
       return response
     }
     var headers = [
       ("Content-Type", "application/json"), ("ETag", etag), ("Vary", "Accept-Language"),
-      ("Content-Language", language.rawValue), ("Cache-Control", "private, max-age=\(standing.maxAgeSeconds)"),
+      ("Content-Language", language.rawValue),
+      ("Cache-Control", "private, max-age=\(standing.maxAgeSeconds(at: now))"),
     ]
     if let asOf { headers.append(("Evidence-As-Of", asOf.rfc3339)) }
     let response = try PreparedResponse(headers: headers, body: body)
-    prepared.withLock { $0 = (asOf, response) }
+    prepared.withLock { $0 = (now, response) }
     return response
   }
 }
@@ -71,8 +73,9 @@ struct Scorer: Sendable {
   }
 
   /// The live score.
+  /// - Parameter isKept: whether it is likely to be asked for again as it is.
   func document(
-    of provider: Provider, isFull: Bool, in language: Language, under scoring: ScoringMethodology
+    of provider: Provider, isFull: Bool, in language: Language, under scoring: ScoringMethodology, isKept: Bool = true
   ) -> ScoreDocument {
     let state = state(of: provider)
     let standingKey = ScoreMemory.StandingKey(provider: provider.id, methodology: scoring.id)
@@ -86,10 +89,11 @@ struct Scorer: Sendable {
       provider: ScoredProvider(evaluation.provider), methodology: scoring, catalogue: catalogue,
       assessment: evaluation.assessment,
       evaluatedAt: evaluation.instant, waivers: evaluation.evidence.waivedChecks.count,
-      incidents: evaluation.evidence.openIncidents.count, isFull: isFull, language: language
+      incidents: evaluation.evidence.openIncidents.count, disputes: evaluation.disputes,
+      isFull: isFull, language: language
     ).write(to: &json)
     let document = ScoreDocument(body: json.bytes, standing: standing)
-    memory.remember(document, as: key)
+    if isKept { memory.remember(document, as: key) }
     return document
   }
 
@@ -115,6 +119,8 @@ struct Scorer: Sendable {
     let provider: Provider
     let scoring: ScoringMethodology
     let evidence: Evidence
+    let decisions: Decisions
+    let disputes: Int
     let assessment: Assessment
     let instant: Instant
     let basis: Standing.Basis
@@ -130,26 +136,47 @@ struct Scorer: Sendable {
     of provider: Provider, under scoring: ScoringMethodology, in state: ScoreState
   ) -> Evaluation {
     // Read after the state, so that what is remembered is never older than it claims to be.
-    let (stored, names) = board.evidence(of: provider.id)
-    let (entries, sources, newestResult) = counted(
-      stored.cells[scoring.id] ?? CellTable(), names, scoring.methodology)
-    let newest = max(newestResult, stored.lastDecidedAt ?? newestResult)
-    let instant = max(state.minute, newest)
+    let counted = counted(of: provider, under: scoring)
+    let instant = max(state.minute, counted.newest)
     let evidence = Evidence(
-      sources: sources, entries: entries,
-      openIncidents: Set(stored.incidents.values.filter { $0.isOpen(at: instant) }.map(\.concern)),
-      waivedChecks: Set(stored.waivers.values.filter { $0.isInForce(at: instant) }.map(\.check)))
+      sources: counted.sources, entries: counted.entries,
+      openIncidents: counted.decisions.openIncidents(at: instant),
+      waivedChecks: counted.decisions.waivedChecks(at: instant))
     return Evaluation(
-      provider: provider, scoring: scoring, evidence: evidence,
-      assessment: stored.isEmpty ? scoring.unprobed : scoring.methodology.assess(evidence, at: instant),
+      provider: provider, scoring: scoring, evidence: evidence, decisions: counted.decisions,
+      disputes: counted.decisions.openDisputes(at: instant, under: scoring.methodology, in: registry),
+      assessment: counted.isEmpty ? scoring.unprobed : scoring.methodology.assess(evidence, at: instant),
       instant: instant,
       basis: Standing.Basis(
-        newest: newest, evidence: stored.generation, provider: state.provider, sources: state.sources))
+        newest: counted.newest, evidence: counted.generation, provider: state.provider, sources: state.sources))
+  }
+
+  /// What a live score counts, in one state of memory.
+  struct Counted: Sendable {
+    let sources: [Evidence.Source]
+    let entries: [Evidence.Entry]
+    let decisions: Decisions
+    /// The newest of the results that count and the decisions; 1970 when there is none.
+    let newest: Instant
+    let generation: Int
+    /// Whether nothing was ever seen or decided.
+    let isEmpty: Bool
+  }
+
+  /// - Parameter scoring: a methodology whose cells are here.
+  func counted(of provider: Provider, under scoring: ScoringMethodology) -> Counted {
+    let (stored, names) = board.evidence(of: provider.id)
+    let (entries, sources, newest) = counted(
+      stored.cells[scoring.id] ?? CellTable(), names, scoring.methodology)
+    let decisions = stored.decisions
+    return Counted(
+      sources: sources, entries: entries, decisions: decisions, newest: max(newest, decisions.lastTakenAt ?? newest),
+      generation: stored.generation, isEmpty: stored.isEmpty)
   }
 
   private func remember(_ evaluation: Evaluation) -> Standing {
     let standing = Standing(
-      evaluation.assessment, at: evaluation.instant, maxAgeSeconds: maxAgeSeconds(evaluation), basis: evaluation.basis)
+      evaluation.assessment, at: evaluation.instant, ends: ends(evaluation), basis: evaluation.basis)
     memory.remember(
       standing,
       as: ScoreMemory.StandingKey(provider: evaluation.provider.id, methodology: evaluation.scoring.id))
@@ -185,16 +212,27 @@ struct Scorer: Sendable {
     return (entries, sources, newest)
   }
 
-  /// At most 30, and small enough that decay cannot move the score by 0.1 or change the verdict meanwhile.
-  private func maxAgeSeconds(_ evaluation: Evaluation) -> Int {
-    if evaluation.evidence.isEmpty { return 30 }
-    let now = evaluation.assessment
-    for seconds in [30, 10, 3] {
-      let later = evaluation.scoring.methodology.assess(
-        evaluation.evidence, at: evaluation.instant + Int64(seconds * 1000))
-      if abs(later.score - now.score) < 0.1, later.verdict == now.verdict { return seconds }
+  /// When a client has to ask again, in order; empty when no time changes the score.
+  ///
+  /// The score is evaluated at whole minutes, so what decay and expiries bring comes with the next one. That one ends
+  /// what a client keeps if it moves the score by 0.1, or changes the verdict or the decisions in force; nobody keeps
+  /// it beyond the one after that. An expiry ends it as well: nobody is to be told of a waiver that is over.
+  private func ends(_ evaluation: Evaluation) -> [Instant] {
+    let next = evaluation.instant.startOfMinute + 60_000
+    let decisions = evaluation.decisions
+    var evidence = evaluation.evidence
+    evidence.waivedChecks = decisions.waivedChecks(at: next)
+    evidence.openIncidents = decisions.openIncidents(at: next)
+    let expiries = decisions.waivers.filter { $0.isInForce(at: evaluation.instant) }.map(\.expiresAt)
+    var ends = expiries.min().map { [$0] } ?? []
+    if evidence.isEmpty, evidence.waivedChecks == evaluation.evidence.waivedChecks { return ends }
+    let (now, later) = (evaluation.assessment, evaluation.scoring.methodology.assess(evidence, at: next))
+    if abs(later.score - now.score) >= 0.1 || later.verdict != now.verdict
+      || evidence.waivedChecks != evaluation.evidence.waivedChecks
+    {
+      ends.append(next)
     }
-    return 0
+    return ends.sorted()
   }
 }
 

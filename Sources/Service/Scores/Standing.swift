@@ -13,8 +13,8 @@ struct Standing: Sendable {
   let evaluatedAt: Instant
   /// In the methodology's order.
   let concerns: [ConcernAssessment]
-  /// For how long a client may keep the score, in seconds.
-  let maxAgeSeconds: Int
+  /// When a client has to ask again, in order.
+  private let ends: [Instant]
   fileprivate let basis: Basis
 
   /// What it was computed from.
@@ -24,6 +24,12 @@ struct Standing: Sendable {
     /// Generations of the provider's evidence and of the sources, and the provider's version.
     let evidence, provider, sources: Int
   }
+
+  /// The newest of the results that count and the decisions; 1970 when there is none.
+  var newest: Instant { basis.newest }
+
+  /// Whether it rests on a result or a decision.
+  var hasEvidence: Bool { basis.newest.milliseconds > 0 }
 
   /// Whether it would be computed again as it is, told without looking at the evidence.
   func isCurrent(in state: ScoreState) -> Bool {
@@ -37,7 +43,7 @@ struct Standing: Sendable {
       > (other.basis.provider, other.basis.sources, other.basis.evidence, other.evaluatedAt)
   }
 
-  init(_ assessment: Assessment, at instant: Instant, maxAgeSeconds: Int, basis: Basis) {
+  init(_ assessment: Assessment, at instant: Instant, ends: [Instant], basis: Basis) {
     score = assessment.isShown ? assessment.score : nil
     provisionalScore = assessment.score
     grade = assessment.isShown ? assessment.grade : nil
@@ -46,9 +52,18 @@ struct Standing: Sendable {
     coverage = assessment.coverage
     evaluatedAt = instant
     concerns = assessment.concerns
-    self.maxAgeSeconds = verdict == .unknown ? min(maxAgeSeconds, Self.unknownAgeSecondsMax) : maxAgeSeconds
+    self.ends = ends
     self.basis = basis
   }
+
+  /// For how long a client may keep the score, in seconds.
+  func maxAgeSeconds(at now: Instant) -> Int {
+    let most = verdict == .unknown ? Self.unknownAgeSecondsMax : Self.ageSecondsMax
+    guard let end = ends.first(where: { $0 > now }) else { return most }
+    return min(most, Int((end.milliseconds - now.milliseconds) / 1000))
+  }
+
+  private static let ageSecondsMax = 30
 
   /// So that hosts which nobody registered yet, or nobody probed, are soon asked for again.
   static let unknownAgeSecondsMax = 10

@@ -43,11 +43,13 @@ extension QueryFields {
 extension Response {
   /// A page of a list: `{"items": [...], "next_cursor": ...}` with the `Link` to the next one.
   /// - Parameter found: up to one entry more than `limit`, which is not sent but says that another page follows.
+  /// - Parameter end: where to go on when the list was not read to its end, although no further entry was found.
   static func page<Item>(
-    _ found: [Item], limit: Int, _ call: Call, _ write: (inout JSONWriter, Item) -> Void, cursor: (Item) -> Cursor
+    _ found: [Item], limit: Int, _ call: Call, end: Cursor? = nil, _ write: (inout JSONWriter, Item) -> Void,
+    cursor: (Item) -> Cursor
   ) -> Response {
     let items = found.prefix(limit)
-    return page(Array(items), next: found.count > limit ? items.last.map(cursor) : nil, call, write)
+    return page(Array(items), next: found.count > limit ? items.last.map(cursor) : end, call, write)
   }
 
   /// The same with the beginning of the next page told; nil when this is the last.

@@ -1,0 +1,45 @@
+import JSON
+
+extension Provider {
+  /// What scores say of their provider.
+  func writeReference(to json: inout JSONWriter) {
+    json.member("id", id.description)
+    json.member("slug", slug.text)
+    json.member("name", details.name)
+    json.member("status", status.rawValue)
+  }
+}
+
+extension Standing {
+  /// The members of an entry of a list of scores.
+  func write(of provider: Provider, to json: inout JSONWriter) {
+    json.object("provider") { provider.writeReference(to: &$0) }
+    json.member("score", score)
+    json.member("provisional_score", provisionalScore)
+    json.member("grade", grade)
+    json.member("verdict", verdict.rawValue)
+    json.member("evidence", isSufficient ? "sufficient" : "insufficient")
+    json.member("coverage", coverage)
+    json.member("evaluated_at", evaluatedAt.rfc3339)
+    json.array("concerns", concerns) { json, concern in
+      json.object { json in
+        json.member("concern", concern.id)
+        json.member("score", concern.score)
+        json.member("critical", concern.critical.rawValue)
+      }
+    }
+  }
+}
+
+extension PublishedScore {
+  /// An entry of the list of changes.
+  static func body(of provider: Provider, _ standing: Standing, etag: String) -> String {
+    var json = JSONWriter(reservingBytes: 1_024)
+    json.object { json in
+      standing.write(of: provider, to: &json)
+      json.array("hosts", provider.details.hosts) { $0.value($1.text) }
+      json.member("etag", etag)
+    }
+    return String(decoding: json.bytes, as: UTF8.self)
+  }
+}
