@@ -52,6 +52,15 @@ test: ## Runs every test, on PostgreSQL clusters of its own.
 	$(VENV)/bin/python Tests/Contract/journey.py openapi.yaml .build/debug/relayrisk \
 	  Tests/ServiceTests/Fixtures/testssl/real-good-flat.json
 
+# How long each test under load goes on; `make test` runs them for seconds.
+SOAK_SECONDS ?= 60
+
+.PHONY: soak
+soak: ## Keeps up the tests under load for SOAK_SECONDS each: two instances at once, and a database that goes away.
+	@deploy/debian/install-packages test
+	swift build --build-tests
+	RELAYRISK_SOAK_SECONDS=$(SOAK_SECONDS) swift test --skip-build --filter 'ConsistencyTests|OutageTests'
+
 .PHONY: load
 load: ## Puts the release build under load for a minute and checks what must hold.
 	@deploy/debian/install-packages load

@@ -160,6 +160,7 @@ private struct Listening: Service {
     let server = Server(
       router: try service.router(), listen: address, logger: logger, problem: RiskService.problem,
       observe: service.observe, crossOrigin: crossOrigin)
+    service.observe(connectionsOf: server)
     do {
       let bound = try server.start(on: inherited)
       printError("relayrisk listens on http://\(bound)")

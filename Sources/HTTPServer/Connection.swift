@@ -27,18 +27,31 @@ final class Connection {
 }
 
 /// Which connections are let in: counted over all loops, since the kernel spreads clients over them unevenly.
-final class ConnectionGate: Sendable {
+public final class ConnectionGate: Sendable {
   private let limits: ServerLimits
   private let current = Atomic<Int>(0)
+  private let accepted = Atomic<Int>(0)
+  private let refused = Atomic<Int>(0)
   /// Only kept while there is a limit; an address without connections has no entry, so it cannot grow.
   private let perAddress = Mutex<[String: Int]>([:])
 
   init(limits: ServerLimits) { self.limits = limits }
 
-  var connectionsCurrent: Int { current.load(ordering: .relaxed) }
+  /// Open now, idle ones included.
+  public var connectionsCurrent: Int { current.load(ordering: .relaxed) }
+  /// Let in since the start.
+  public var connectionsAccepted: Int { accepted.load(ordering: .relaxed) }
+  /// Closed at once since the start, because there were too many.
+  public var connectionsRefused: Int { refused.load(ordering: .relaxed) }
 
   /// May let in one more than allowed for each loop that asks in the same instant.
   func admits(_ peer: Peer) -> Bool {
+    if hasRoom(for: peer) { return true }
+    refused.add(1, ordering: .relaxed)
+    return false
+  }
+
+  private func hasRoom(for peer: Peer) -> Bool {
     guard connectionsCurrent < limits.connectionsMax else { return false }
     guard limits.connectionsPerAddressMax > 0 else { return true }
     return perAddress.withLock { $0[peer.address, default: 0] } < limits.connectionsPerAddressMax
@@ -46,6 +59,7 @@ final class ConnectionGate: Sendable {
 
   func opened(_ peer: Peer) {
     current.add(1, ordering: .relaxed)
+    accepted.add(1, ordering: .relaxed)
     guard limits.connectionsPerAddressMax > 0 else { return }
     perAddress.withLock { $0[peer.address, default: 0] += 1 }
   }

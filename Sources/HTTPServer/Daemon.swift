@@ -20,6 +20,8 @@ final class Daemon: EventSource, @unchecked Sendable {
   private static let sweepInterval = Duration.milliseconds(250)
 
   let loop: EventLoop
+  /// The place of the loop in `Server.loops`.
+  let number: Int
   let router: Router
   let limits: ServerLimits
   let logger: Logger
@@ -45,8 +47,9 @@ final class Daemon: EventSource, @unchecked Sendable {
   private var sweepTimer: Timer?
   private var mustRunAgain = false
 
-  init(loop: EventLoop, configuration: ServerConfiguration, gate: ConnectionGate) {
+  init(loop: EventLoop, number: Int, configuration: ServerConfiguration, gate: ConnectionGate) {
     self.loop = loop
+    self.number = number
     self.gate = gate
     router = configuration.router
     limits = configuration.limits

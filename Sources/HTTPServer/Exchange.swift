@@ -228,9 +228,10 @@ final class Exchange: @unchecked Sendable {
     daemon.requestsInFlight.subtract(1, ordering: .relaxed)
     daemon.observe(
       RequestSummary(
-        method: methodName, route: route?.pattern, status: status, duration: now - startedAt,
+        method: methodName, route: route?.pattern, routeIndex: route?.index, loop: daemon.number, status: status,
+        duration: now - startedAt,
         requestBodyBytes: bodyBytesReceived, responseBodyBytes: responseBodyBytes,
-        isComplete: isComplete && status != 0, peer: connection.peer,
+        isComplete: isComplete && status != 0, isRepeated: known != nil, peer: connection.peer,
         traceParent: TraceParent.valid(in: headers), errorLogged: errorLogged, requestID: requestID))
   }
 }

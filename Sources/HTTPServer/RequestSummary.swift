@@ -5,6 +5,10 @@ public struct RequestSummary: Sendable {
   public let method: String
   /// The pattern of the route, nil when none was found: a label of few values, unlike the path.
   public let route: String?
+  /// The place of the route in `Router.endpoints`, nil when none was found.
+  public let routeIndex: Int?
+  /// The place of the loop in `Server.loops`, on whose thread this is observed.
+  public let loop: Int
   /// 0 when nothing was answered: the client left, or was cut off by a deadline.
   public let status: Int
   /// From the head's arrival until the last byte of the answer was handed to the kernel.
@@ -15,6 +19,8 @@ public struct RequestSummary: Sendable {
   public let responseBodyBytes: Int
   /// False when the connection ended before the whole answer was sent.
   public let isComplete: Bool
+  /// Whether the answer is that of an earlier request, which was the same to the byte.
+  public let isRepeated: Bool
   public let peer: Peer
   /// `traceparent` as it was sent, when it is valid.
   public let traceParent: String?

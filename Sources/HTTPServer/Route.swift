@@ -15,6 +15,8 @@ public struct Route: Sendable {
   public let method: Method
   /// `/v1/providers/{p}/score`: a `{name}` stands for one segment that is not empty.
   public let pattern: String
+  /// Its place in `Router.endpoints`, once it is in one.
+  internal(set) public var index = 0
   /// Bytes of body that are read; more is answered with 413.
   public let bodyBytesMax: Int
   /// Media types of the body that are read, without parameters, in lower case. Empty: the route takes no body, and a

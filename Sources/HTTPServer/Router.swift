@@ -25,7 +25,11 @@ public struct Router: Sendable {
   /// - Throws: when two routes have the same method and patterns that differ in parameter names at most, or a pattern
   ///   does not start with "/" or names a parameter twice.
   public init(_ routes: [Route]) throws(RouteConflict) {
-    self.routes = routes
+    self.routes = routes.enumerated().map { index, route in
+      var route = route
+      route.index = index
+      return route
+    }
     allowAnywhere = Self.allow(routes.map(\.method))
     for (index, route) in routes.enumerated() { try insert(route, at: index) }
     for index in nodes.indices where !nodes[index].routes.isEmpty {

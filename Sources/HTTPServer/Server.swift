@@ -21,7 +21,8 @@ public final class Server: Sendable {
   public let loops: [EventLoop]
 
   let configuration: ServerConfiguration
-  let gate: ConnectionGate
+  /// Counts the connections, and outlives the server where it is held.
+  public let gate: ConnectionGate
   let ownsLoops: Bool
   let life = Mutex(Life())
   private let listen: ListenAddress
@@ -100,7 +101,9 @@ public final class Server: Sendable {
         try ListenSocket.open(listen, count: loops.count)
       }
     if ownsLoops { for loop in loops { loop.start() } }
-    let daemons = loops.map { Daemon(loop: $0, configuration: configuration, gate: gate) }
+    let daemons = loops.enumerated().map { number, loop in
+      Daemon(loop: loop, number: number, configuration: configuration, gate: gate)
+    }
     life.withLock { $0.daemons = daemons }
     let failures = Atomic<Int>(0)
     let started = CountdownGate(loops.count)

@@ -21,6 +21,7 @@ extension ConnectionPool {
   func lease(_ waiter: LeaseWaiter) {
     guard !isClosing, !isDown else { return waiter.continuation.resume(returning: .failure(.unavailable)) }
     guard leases.waiters.count < configuration.leaseWaitersMax else {
+      gauges.refused.add(1, ordering: .relaxed)
       return waiter.continuation.resume(returning: .failure(.poolExhausted))
     }
     leases.waiters.append(waiter)
@@ -89,6 +90,7 @@ extension ConnectionPool {
   func expireLeases(_ now: ContinuousClock.Instant) {
     for session in leases.inUse { session.assumeIsolated { $0.expire(now) } }
     for waiter in leases.waiters.removeAll(where: { $0.deadline <= now }) {
+      gauges.refused.add(1, ordering: .relaxed)
       waiter.continuation.resume(returning: .failure(.poolExhausted))
     }
   }

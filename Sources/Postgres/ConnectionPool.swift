@@ -55,7 +55,10 @@ actor ConnectionPool {
   /// Takes a statement or refuses it at once: when the server is known to be down, or too many wait already.
   func submit(_ statement: PendingStatement) {
     guard !isClosing, !isDown else { return statement.fail(.unavailable) }
-    guard queue.count + inFlightCount < configuration.queueStatementsMax else { return statement.fail(.poolExhausted) }
+    guard queue.count + inFlightCount < configuration.queueStatementsMax else {
+      gauges.refused.add(1, ordering: .relaxed)
+      return statement.fail(.poolExhausted)
+    }
     queue.append(statement)
     dispatch()
     startTick()
@@ -187,6 +190,7 @@ actor ConnectionPool {
       statement.isDue(now) || wait.map { now - statement.submittedAt > $0 } ?? false
     }
     // Never sent, so safe to repeat: no connection, or lanes too slow for all that wait.
+    if wait == nil { gauges.refused.add(overdue.count, ordering: .relaxed) }
     for statement in overdue { statement.fail(wait == nil ? .poolExhausted : .unavailable) }
     expireLeases(now)
     if !queue.isEmpty || inFlightCount > 0 || leases.isBusy { startTick() }

@@ -9,6 +9,8 @@ public struct PoolStatistics: Sendable, Equatable {
   public let leasedConnectionsInUse: Int
   /// Transactions waiting for a connection.
   public let leaseWaiters: Int
+  /// Statements and transactions refused since the start, because too many waited or they waited for too long.
+  public let refused: Int
 }
 
 /// Written on the loop, read from anywhere.
@@ -18,6 +20,7 @@ final class PoolGauges: Sendable {
   let leasedOpen = Atomic(0)
   let leasedInUse = Atomic(0)
   let leaseWaiters = Atomic(0)
+  let refused = Atomic(0)
   let isClosed = Atomic(false)
 
   var statistics: PoolStatistics {
@@ -26,6 +29,6 @@ final class PoolGauges: Sendable {
       statementsWaiting: statementsWaiting.load(ordering: .relaxed),
       leasedConnectionsOpen: leasedOpen.load(ordering: .relaxed),
       leasedConnectionsInUse: leasedInUse.load(ordering: .relaxed),
-      leaseWaiters: leaseWaiters.load(ordering: .relaxed))
+      leaseWaiters: leaseWaiters.load(ordering: .relaxed), refused: refused.load(ordering: .relaxed))
   }
 }

@@ -32,7 +32,8 @@ public final class RiskService: Sendable {
     let publications: PublicationStore
     let publisher: ScorePublisher
     let events: EventHub
-    let metrics: Metrics
+    let requestMetrics: RequestMetrics
+    let intakeMetrics: IntakeMetrics
 
     init(database: Database, catalogue: Catalogue, clock: Clock, logger: Logger) {
       self.database = database
@@ -60,7 +61,8 @@ public final class RiskService: Sendable {
       self.events = events
       publisher = ScorePublisher(
         scorer: scorer, index: scoreIndex, store: publications, onEvents: { events.append($0, of: $1) })
-      metrics = Metrics()
+      requestMetrics = RequestMetrics()
+      intakeMetrics = IntakeMetrics()
     }
   }
 
@@ -68,6 +70,7 @@ public final class RiskService: Sendable {
   let feed: ChangeFeed
   private let intakeOnceLoaded = Mutex<Intake?>(nil)
   private let idempotencyOnceLoaded = Mutex<Idempotency?>(nil)
+  private let gateOfServer = Mutex<ConnectionGate?>(nil)
   private let reader: EventLoop
 
   /// The migrations that the service needs.
@@ -121,7 +124,8 @@ public final class RiskService: Sendable {
     intakeOnceLoaded.withLock {
       $0 = Intake(
         store: parts.results, methodologies: parts.methodologyStore, changes: parts.changes, board: parts.board,
-        clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey, logger: parts.logger)
+        clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey, metrics: parts.intakeMetrics,
+        logger: parts.logger)
     }
   }
 
@@ -204,9 +208,15 @@ public final class RiskService: Sendable {
   /// How errors of handlers are shown.
   public static var problem: @Sendable (any Error) -> Problem? { Problem.rendering }
 
+  /// Whose connections `/metrics` speaks of.
+  var connectionGate: ConnectionGate? { gateOfServer.withLock { $0 } }
+
+  /// Shows a server's connections in `/metrics`.
+  public func observe(connectionsOf server: Server) { gateOfServer.withLock { $0 = server.gate } }
+
   /// Takes part in metrics and, for writes and failures, in the log.
   public func observe(_ summary: RequestSummary) {
-    parts.metrics.count(summary)
+    parts.requestMetrics.count(summary)
     let isRead = summary.method == "GET" || summary.method == "HEAD" || summary.method == "OPTIONS"
     // A successful read writes no line: there are too many, and nothing to learn from one.
     if isRead, summary.status < 400, summary.isComplete { return }

@@ -49,6 +49,21 @@ import Testing
     try succeed("HOME=$work caddy validate --adapter caddyfile --config deploy/caddy/Caddyfile")
   }
 
+  /// The unit tests say what makes each alert fire; the guide says what to do then.
+  @Test func prometheusTakesItsRulesAndEachAlertIsTestedAndExplained() throws {
+    try succeed("promtool check rules --lint=all --lint-fatal deploy/prometheus/relayrisk.rules.yml")
+    try succeed("cd deploy/prometheus && promtool test rules relayrisk.rules.test.yml")
+    func text(_ path: String) throws -> String {
+      try String(contentsOf: Document.top.appendingPathComponent(path), encoding: .utf8)
+    }
+    let alerts = try text("deploy/prometheus/relayrisk.rules.yml").matches(of: /- alert: (\w+)/).map(\.1)
+    #expect(alerts.count > 8)
+    for alert in alerts {
+      #expect(try text("deploy/prometheus/relayrisk.rules.test.yml").contains(alert), "\(alert)")
+      #expect(try text("docs/operators.md").contains("`\(alert)`"), "\(alert)")
+    }
+  }
+
   @Test func composeTakesItsFile() throws {
     let printed = try succeed("docker-compose --file deploy/compose/compose.yaml config")
     #expect(printed.contains("service_completed_successfully"))

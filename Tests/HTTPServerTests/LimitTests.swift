@@ -93,6 +93,10 @@ import Testing
       #expect(try first.exchange("GET", "/hello").status == 200)
       let last = try #require(idle.last)
       #expect(throws: ClientFault.self) { _ = try last.exchange("GET", "/hello") }
+      // All that were ever opened were let in or turned away.
+      let gate = server.server.gate
+      #expect(eventually { gate.connectionsAccepted + gate.connectionsRefused == 2101 })
+      #expect(100...102 ~= gate.connectionsAccepted)
       idle = []
       #expect(eventually { server.server.connectionsCurrent == 1 })
       #expect(try server.client().exchange("GET", "/hello").status == 200)

@@ -27,7 +27,7 @@ import Testing
 
   @Test func anEventIsStreamedByEveryInstance() async throws {
     try await withRegisteredRelay { first in
-      let second = try await TestInstance.start(on: first.databaseName, adminKey: first.adminKey)
+      let second = try await TestInstance.start(on: first.configuration, adminKey: first.adminKey)
       let readers = try [first, second].map { try EventReader($0) }
       for reader in readers { try await eventually { reader.text.contains("retry: 2000") } }
       try await setIncident(first)
@@ -60,7 +60,7 @@ import Testing
       }
       let all = try await versions(first)
       // One that was there, and one that has to ask the database.
-      let second = try await TestInstance.start(on: first.databaseName, clock: clock.clock, adminKey: first.adminKey)
+      let second = try await TestInstance.start(on: first.configuration, clock: clock.clock, adminKey: first.adminKey)
       for instance in [first, second] {
         let reader = try EventReader(instance, lastEventID: "\(all[1])")
         try await eventually { reader.events.count == 2 }

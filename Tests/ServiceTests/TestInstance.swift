@@ -79,7 +79,7 @@ final class TestInstance: Sendable {
   let database: Database
   let client: APIClient
   let adminKey: String
-  let databaseName: String
+  let configuration: DatabaseConfiguration
   private let server: Server
   private let loops: [EventLoop]
   private let following: Task<Void, Never>
@@ -87,10 +87,16 @@ final class TestInstance: Sendable {
   static func start(
     on databaseName: String, clock: Service.Clock = .system, adminKey: String? = nil
   ) async throws -> TestInstance {
-    let postgres = try await TestPostgres.shared.value
+    let configuration = try await TestPostgres.shared.value.configuration(databaseName)
+    return try await start(on: configuration, clock: clock, adminKey: adminKey)
+  }
+
+  static func start(
+    on configuration: DatabaseConfiguration, clock: Service.Clock = .system, adminKey: String? = nil
+  ) async throws -> TestInstance {
     let loop = EventLoop(name: "test-pg")
     loop.start()
-    let database = Database(postgres.configuration(databaseName), loop: loop, logger: quietLogger)
+    let database = Database(configuration, loop: loop, logger: quietLogger)
     let reader = EventLoop(name: "test-reader")
     reader.start()
     let service = try RiskService(database: database, reader: reader, clock: clock, logger: quietLogger)
@@ -100,15 +106,16 @@ final class TestInstance: Sendable {
     let server = Server(
       router: try service.router(), listen: ListenAddress(host: "127.0.0.1", port: 0), loops: 1, logger: quietLogger,
       problem: RiskService.problem, observe: service.observe)
+    service.observe(connectionsOf: server)
     let address = try server.start()
     return TestInstance(
       service: service, database: database, server: server, loops: [loop, reader],
-      client: APIClient(base: "http://\(address)", key: key), adminKey: key!, databaseName: databaseName)
+      client: APIClient(base: "http://\(address)", key: key), adminKey: key!, configuration: configuration)
   }
 
   private init(
     service: RiskService, database: Database, server: Server, loops: [EventLoop], client: APIClient, adminKey: String,
-    databaseName: String
+    configuration: DatabaseConfiguration
   ) {
     self.service = service
     self.database = database
@@ -116,7 +123,7 @@ final class TestInstance: Sendable {
     self.loops = loops
     self.client = client
     self.adminKey = adminKey
-    self.databaseName = databaseName
+    self.configuration = configuration
     following = Task { await service.follow() }
   }
 
@@ -151,9 +158,13 @@ func withRegisteredRelay<Value: Sendable>(
   clock: Service.Clock = .system, _ body: @Sendable (TestInstance) async throws -> Value
 ) async throws -> Value {
   try await withInstance(clock: clock) { instance in
-    _ = try await instance.client.post(
-      "/v1/providers", #"{"slug":"acme","name":"Acme","hosts":["acme.example","api.acme.example"]}"#)
-    _ = try await instance.client.post("/v1/sources", #"{"slug":"lab","name":"Lab"}"#)
+    try await registerRelay(with: instance.client)
     return try await body(instance)
   }
+}
+
+func registerRelay(with client: APIClient) async throws {
+  _ = try await client.post(
+    "/v1/providers", #"{"slug":"acme","name":"Acme","hosts":["acme.example","api.acme.example"]}"#)
+  _ = try await client.post("/v1/sources", #"{"slug":"lab","name":"Lab"}"#)
 }

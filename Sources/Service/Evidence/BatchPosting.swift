@@ -13,14 +13,20 @@ struct BatchPosting {
   let service: RiskService
 
   /// A wrong line rejects that line alone; when atomic, one wrong line or conflict rejects all.
-  func post(_ lines: [BatchLine], isAtomic: Bool = false) async throws -> BatchOutcome {
+  /// - Parameter source: whose key sent them; nil when it is bound to none.
+  func post(
+    _ lines: [BatchLine], from source: Identifier? = nil, isAtomic: Bool = false
+  ) async throws -> BatchOutcome {
+    let metrics = service.parts.intakeMetrics
     let valid = lines.compactMap { try? $0.result.get() }
     if isAtomic, valid.count < lines.count {
+      metrics.countRejected(lines.count, of: source)
       return BatchOutcome(entries: lines.map(Self.entryOfUnstored))
     }
     let dispositions = try await service.intake().submit(valid, isAtomic: isAtomic)
     let isRolledBack = isAtomic && dispositions.contains(where: \.isConflict)
-    if !isRolledBack { service.parts.metrics.count(dispositions, of: valid, registry: service.parts.registry) }
+    if !isRolledBack { metrics.count(dispositions, of: valid) }
+    metrics.countRejected(isRolledBack ? lines.count : lines.count - valid.count, of: source)
     let undone = Set(dispositions.compactMap(\.acceptedID))
     var next = dispositions.makeIterator()
     return BatchOutcome(

@@ -32,6 +32,7 @@ actor Intake {
   private let clock: Clock
   private let identifiers: IdentifierGenerator
   private let digestKey: SymmetricKey
+  private let metrics: IntakeMetrics
   private let logger: Logger
 
   private var forming: [Submission] = []
@@ -45,7 +46,7 @@ actor Intake {
 
   init(
     store: ResultStore, methodologies: MethodologyStore, changes: ChangeLog, board: ScoreBoard, clock: Clock,
-    identifiers: IdentifierGenerator, digestKey: [UInt8], logger: Logger
+    identifiers: IdentifierGenerator, digestKey: [UInt8], metrics: IntakeMetrics, logger: Logger
   ) {
     self.store = store
     self.methodologies = methodologies
@@ -54,6 +55,7 @@ actor Intake {
     self.clock = clock
     self.identifiers = identifiers
     self.digestKey = SymmetricKey(data: digestKey)
+    self.metrics = metrics
     self.logger = logger
   }
 
@@ -81,6 +83,7 @@ actor Intake {
     return try await withCheckedThrowingContinuation { continuation in
       forming.append(Submission(candidates: candidates, isAtomic: isAtomic, finish: continuation))
       formingCount += candidates.count
+      metrics.setWaiting(formingCount)
       if !isWriting {
         isWriting = true
         Task { await writeUntilEmpty() }
@@ -109,18 +112,22 @@ actor Intake {
     let batch = Array(forming[..<end])
     forming.removeFirst(end)
     formingCount -= batch.reduce(0) { $0 + $1.candidates.count }
+    metrics.setWaiting(formingCount)
     return batch
   }
 
   private func write(_ batch: [Submission]) async {
+    let begin = ContinuousClock.now
     do {
       let dispositions = try await commit(batch)
+      metrics.finished(batch.reduce(0) { $0 + $1.candidates.count }, in: .now - begin)
       for (submission, dispositions) in zip(batch, dispositions) { submission.finish.resume(returning: dispositions) }
     } catch PostgresError.server(let error) where batch.count > 1 && Self.blamesData(error) {
       // One of them is to blame: each gets a transaction of its own, and only that one its error.
       logger.warning("a batch was refused and is written one by one", metadata: ["sqlstate": "\(error.code)"])
       for submission in batch { await write([submission]) }
     } catch {
+      metrics.failed()
       for submission in batch { submission.finish.resume(throwing: error) }
     }
   }

@@ -29,7 +29,7 @@ struct ProbeResultRoutes {
     switch try await service.reading(call.request.body, { try read(call, decoder) }) {
     case .one(let result): return try await postOne(result)
     case .many(let lines, let isAtomic):
-      let outcome = try await BatchPosting(service: service).post(lines, isAtomic: isAtomic)
+      let outcome = try await BatchPosting(service: service).post(lines, from: call.caller.sourceID, isAtomic: isAtomic)
       return .json(outcome.encoded(requestID: call.request.id))
     }
   }
@@ -50,7 +50,12 @@ struct ProbeResultRoutes {
       guard call.request.body.count <= Self.oneBytesMax else {
         throw Problem(.bodyTooLarge, "One result has at most \(Self.oneBytesMax) bytes.")
       }
-      return .one(try decoder.decode(value, readerFaults: readerFaults))
+      do throws(JSONFaults) {
+        return .one(try decoder.decode(value, readerFaults: readerFaults))
+      } catch {
+        parts.intakeMetrics.countRejected(1, of: call.caller.sourceID)
+        throw error
+      }
     }
     var fields = JSONFields(value, faults: readerFaults.filter { !$0.pointer.hasPrefix("/results/") })
     let results = fields.required("results") { field in
@@ -73,7 +78,7 @@ struct ProbeResultRoutes {
 
   private func postOne(_ result: ProbeResult) async throws -> Response {
     let disposition = try await service.intake().submit([result])[0]
-    parts.metrics.count([disposition], of: [result], registry: parts.registry)
+    parts.intakeMetrics.count([disposition], of: [result])
     switch disposition {
     case .accepted(let stored): return respond(stored, status: 201)
     case .duplicate(let id):

@@ -54,6 +54,7 @@ actor ChangeFeed {
     try await loadAccess()
     methodologies.register.replace(with: try await methodologies.load())
     try await loadProviders(nil, evidence: evidence)
+    changes.tookOver(through: version)
     board.confirm(asOf: now)
   }
 
@@ -112,7 +113,7 @@ actor ChangeFeed {
       let changed = Array(Set(news.flatMap(\.providers)))
       if !changed.isEmpty { try await loadProviders(changed, evidence: true) }
       if let last = entries.last { version = max(version, last.version) }
-      changes.forgetApplied(through: version)
+      changes.tookOver(through: version)
       board.confirm(asOf: now)
       if entries.count < ChangeLog.entriesCountMax { return }
     }

@@ -9,22 +9,34 @@ final class ChangeLog: Sendable {
   /// Versions of this process's own changes that are committed for certain and in memory already, so that they need
   /// not be read again. After a COMMIT whose outcome is unknown the version is not among them.
   private let applied = Mutex<Set<Int>>([])
+  private let latest = Mutex((known: 0, applied: 0))
 
   init(database: Database, instance: Identifier) {
     self.database = database
     self.instance = instance
   }
 
+  /// The newest version that this process knows of, and the one up to which memory holds everything.
+  var versions: (known: Int, applied: Int) { latest.withLock { $0 } }
+
+  private func know(_ version: Int) { latest.withLock { $0.known = max($0.known, version) } }
+
   /// Says that memory holds what the change of this version made.
-  func markApplied(_ version: Int) { applied.withLock { _ = $0.insert(version) } }
+  func markApplied(_ version: Int) {
+    know(version)
+    applied.withLock { _ = $0.insert(version) }
+  }
 
   /// Whether memory holds the change already. Called once a version, in their order.
   func isApplied(_ entry: Entry) -> Bool {
     entry.instance == instance && applied.withLock { $0.remove(entry.version) != nil }
   }
 
-  /// Forgets versions that were read before they were marked.
-  func forgetApplied(through version: Int) { applied.withLock { $0 = $0.filter { $0 > version } } }
+  /// Says that memory holds everything up to this version, so that those marked before it can be forgotten.
+  func tookOver(through version: Int) {
+    latest.withLock { $0 = (max($0.known, version), max($0.applied, version)) }
+    applied.withLock { $0 = $0.filter { $0 > version } }
+  }
 
   /// What NOTIFY is sent on; the payload is the version and a mere hint.
   static let channel = "relayrisk_change"
@@ -70,7 +82,7 @@ final class ChangeLog: Sendable {
 
   /// The changes after `version`, in the order of their commits.
   func entries(after version: Int) async throws -> [Entry] {
-    try await database.query(
+    let entries = try await database.query(
       """
       select version, instance, providers, access, methodologies from change where version > \(version)
       order by version limit \(Self.entriesCountMax)
@@ -81,6 +93,8 @@ final class ChangeLog: Sendable {
         providers: try row.next([Identifier].self), access: try row.next(Bool.self),
         methodologies: try row.next(Bool.self))
     }
+    if let last = entries.last { know(last.version) }
+    return entries
   }
 
   /// The version of the newest change.

@@ -1,7 +1,7 @@
 import HTTPServer
 import JSON
 
-/// Health, readiness, metrics, the contract and the explanations of problems.
+/// Health, readiness, the contract and the explanations of problems.
 struct OperationsRoutes {
   let service: RiskService
 
@@ -15,7 +15,7 @@ struct OperationsRoutes {
     var endpoints: [Endpoint] = [
       .get("/healthz", .open) { _ in .json(Array(#"{"status":"alive"}"#.utf8)) },
       .get("/readyz", .open, parameters: ["writes"], readiness),
-      .get("/metrics", .loopbackOr([.admin]), produces: "text/plain", metrics),
+      MetricsRoute(service: service).endpoint,
       .get("/openapi.yaml", .open, produces: "application/yaml") { _ in .prepared(contract) },
       .get("/problems/{code}", .open, problem),
     ]
@@ -47,34 +47,6 @@ struct OperationsRoutes {
     let isReady = service.isLoaded && (writes || call.parameters["writes"] == nil)
     let headers = [("Cache-Control", "no-store")] + (isReady ? [] : [("Retry-After", "1")])
     return .json(json.bytes, status: isReady ? 200 : 503, headers: headers)
-  }
-
-  @Sendable private func metrics(_ call: Call) -> Response {
-    let board = parts.board.counts
-    let registry = parts.registry.counts
-    let pool = parts.database.statistics
-    let age = parts.board.asOf.map { Double(parts.clock.now().milliseconds - $0.milliseconds) / 1000 }
-    let gauges: [Metrics.Gauge] = [
-      .init(name: "relayrisk_providers", help: "Registered providers.", value: Double(registry.providers)),
-      .init(name: "relayrisk_sources", help: "Registered sources.", value: Double(registry.sources)),
-      .init(name: "relayrisk_evidence_cells", help: "Evidence cells in memory.", value: Double(board.cells)),
-      .init(
-        name: "relayrisk_evidence_age_seconds", help: "Time since the database was last read.",
-        value: age ?? .infinity),
-      .init(
-        name: "relayrisk_database_connections", help: "Open connections to the database.",
-        value: Double(pool.pipelinedConnectionsOpen + pool.leasedConnectionsOpen)),
-      .init(
-        name: "relayrisk_database_leased", help: "Connections in use by a transaction.",
-        value: Double(pool.leasedConnectionsInUse)),
-      .init(
-        name: "relayrisk_database_waiting", help: "Statements and transactions that wait for a connection.",
-        value: Double(pool.statementsWaiting + pool.leaseWaiters)),
-    ]
-    return Response(
-      status: 200,
-      headers: [("Content-Type", "text/plain; version=0.0.4; charset=utf-8"), ("Cache-Control", "no-store")],
-      body: .bytes(parts.metrics.text(gauges: gauges)))
   }
 
   @Sendable private func problem(_ call: Call) throws -> Response {
