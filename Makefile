@@ -15,6 +15,8 @@ VENV := .build/venv
 PURE := RiskModelTests|JSONTests|StyleTests|TestSSL|VocabularyTests
 # Tests of servers and connections, many of which want to see something while it happens: one at a time.
 WRAPPERS := EventLoopTests|HTTPServerTests|PostgresTests
+# The others have a service each, with its connections to one PostgreSQL, which takes a hundred.
+FEW := --experimental-maximum-parallelization-width 6
 EXCHANGES := $(CURDIR)/.build/exchanges.ndjson
 
 .PHONY: help
@@ -45,7 +47,7 @@ test: ## Runs every test, on PostgreSQL clusters of its own.
 	rm -f $(EXCHANGES)
 	swift test --skip-build --filter '$(PURE)'
 	swift test --skip-build --no-parallel --filter '$(WRAPPERS)'
-	RELAYRISK_TEST_EXCHANGES=$(EXCHANGES) swift test --skip-build --skip '$(PURE)|$(WRAPPERS)'
+	RELAYRISK_TEST_EXCHANGES=$(EXCHANGES) swift test --skip-build $(FEW) --skip '$(PURE)|$(WRAPPERS)'
 	$(VENV)/bin/python Tests/Contract/validate.py openapi.yaml $(EXCHANGES)
 	$(VENV)/bin/python Tests/Contract/journey.py openapi.yaml .build/debug/relayrisk \
 	  Tests/ServiceTests/Fixtures/testssl/real-good-flat.json

@@ -132,13 +132,14 @@ import Testing
       let paths = [path, "/v1/lookup?host=acme.example", "/v1/scores"]
       for path in paths { #expect(try await maxAge(of: path) == 30, "\(path)") }
       #expect(try await waive(instance, until: "2026-11-23T08:00:26.500Z").status == 201)
-      for path in paths { #expect(try await maxAge(of: path) == 21, "\(path)") }
+      // A second less than is left, since an answer may be sent so much later than it is made.
+      for path in paths { #expect(try await maxAge(of: path) == 20, "\(path)") }
       clock.advance(milliseconds: 20_000)
-      #expect(try await maxAge(of: path) == 1)
+      #expect(try await maxAge(of: path) == 0)
       // It is over, and the score of the next minute says so.
       clock.advance(milliseconds: 15_000)
       #expect(try await score(instance)["waivers"].integer == 1)
-      for path in paths { #expect(try await maxAge(of: path) == 20, "\(path)") }
+      for path in paths { #expect(try await maxAge(of: path) == 19, "\(path)") }
       clock.advance(milliseconds: 20_000)
       #expect(try await score(instance)["waivers"].integer == 0)
       for path in paths { #expect(try await maxAge(of: path) == 30, "\(path)") }

@@ -83,7 +83,10 @@ extension RouteCase {
 
   private static var methodology: [String: Any] {
     let document = try! JSONSerialization.jsonObject(with: Data(ShippedFiles.bytes("catalogue/rm-1.json")!))
-    return (document as! [String: Any]).merging(["id": "rm-other"]) { $1 }
+    return (document as! [String: Any]).merging([
+      // Not 1, which is as good as true to Foundation.
+      "id": "rm-other", "kappa": ["state": 0.25, "sample": 1.5],
+    ]) { $1 }
   }
   private static var methodologyMembers: [String] {
     BodyMutations(body: methodology, required: [], wrong: [:], free: ["/checks", "/concerns", "/grades"]).ranged
@@ -106,7 +109,8 @@ extension RouteCase {
       "GET /v1/concerns": .list(), "GET /v1/checks": .list(["concern": ["", "no-such"]]),
       "GET /v1/checks/{id}": RouteCase(), "GET /v1/methodologies": .list(), "GET /v1/methodologies/{id}": RouteCase(),
       "POST /v1/methodologies": .body(
-        methodology, required: methodologyMembers + ["/checks", "/concerns"], wrong: wrongMethodology,
+        methodology, required: methodologyMembers.filter { !$0.hasPrefix("/grades/") } + ["/checks", "/concerns"],
+        wrong: wrongMethodology,
         free: ["/checks", "/concerns"]),
       "PATCH /v1/methodologies/{id}": .body(
         ["status": "shadow"], required: ["/status"], wrong: ["/status": ["", "draft"]]),

@@ -86,7 +86,9 @@ struct ResultFilter: Sendable {
     from (
       select * from result where provider_id = \(provider) and id >= \(idMin) and id < \(idEnd)
       order by id desc limit \(Self.scannedCountMax)
-    ) r left join void v on v.provider_id = r.provider_id and v.result_id = r.id
+    ) r left join lateral (
+      select * from void v where v.provider_id = \(provider) and v.result_id = r.id limit 1
+    ) v on true
     where (\(check == nil) or r.check_id = \(check))
       and (\(source == nil) or r.source_id = \(source))
       and (\(ownSource == nil) or r.source_id = \(ownSource))

@@ -27,13 +27,14 @@ struct LookupRoutes {
     case (.some, .some): throw JSONFault(pointer: "?url", detail: "must not be given together with host")
     }
     var json = JSONWriter()
+    let made = parts.clock.now()
     let set = parts.methodologies.current
     let (standing, provider) = write(asked, under: set.active, to: &json)
     let headers = [("Content-Type", "application/json"), ("ETag", entityTag(of: json.bytes))]
     var answer = Response.prepared(
       try PreparedResponse(
         headers: headers + parts.board.headers(maxAgeSeconds: maxAgeSeconds(standing)), body: json.bytes))
-    answer.reuse = parts.scorer.reuse(of: standing, of: provider, under: set)
+    answer.reuse = parts.scorer.reuse(of: standing, of: provider, under: set, made: made)
     return answer
   }
 

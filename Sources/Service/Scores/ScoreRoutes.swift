@@ -28,15 +28,15 @@ struct ScoreRoutes {
     let detail = try call.parameters.field("detail")?.oneOf(Detail.self) ?? .summary
     let set = parts.methodologies.current
     let provider = try parts.registry.existingProvider(call.path("p"))
-    let (document, response) = try live(provider, detail, in: call.language, under: set.active)
-    var answer = Response.prepared(response)
-    answer.reuse = parts.scorer.reuse(of: document.standing, of: provider, under: set)
+    let (document, made) = try live(provider, detail, in: call.language, under: set.active)
+    var answer = Response.prepared(made.response)
+    answer.reuse = parts.scorer.reuse(of: document.standing, of: provider, under: set, made: made.at)
     return answer
   }
 
   private func live(
     _ provider: Provider, _ detail: Detail, in language: Language, under scoring: ScoringMethodology
-  ) throws -> (ScoreDocument, PreparedResponse) {
+  ) throws -> (ScoreDocument, (at: Instant, response: PreparedResponse)) {
     // Asked before the score is computed, so that it never claims more than the score counts.
     let asOf = parts.board.asOf
     let document = parts.scorer.document(of: provider, isFull: detail == .full, in: language, under: scoring)
@@ -55,7 +55,7 @@ struct ScoreRoutes {
     let provider = try parts.registry.existingProvider(call.path("p"))
     let isLive = Viewpoint.parameters.allSatisfy { call.parameters[$0] == nil }
     if isLive, methodology.isComplete {
-      return .prepared(try live(provider, detail, in: call.language, under: methodology.scoring).1)
+      return .prepared(try live(provider, detail, in: call.language, under: methodology.scoring).1.response)
     }
     let scores = PastScores(parts, methodology.scoring)
     let body = try await service.computing {

@@ -19,17 +19,15 @@ final class ScoreDocument: Sendable {
   }
 
   /// So long an answer is sent as it was made, with what it says of its age: making it anew costs more than sending it.
-  private static let preparedMilliseconds: Int64 = 1_000
+  static let preparedMilliseconds: Int64 = 1_000
 
   /// The document as an answer, made when it is first wanted and for all who want it.
   /// - Parameter asOf: up to when results were counted, asked before the document was. The answer never claims more.
-  func response(in language: Language, asOf: Instant?, now: Instant) throws -> PreparedResponse {
-    if let (at, response) = prepared.withLock({ $0 }),
-      at.milliseconds...at.milliseconds + Self.preparedMilliseconds
-        ~= now.milliseconds
-    {
-      return response
-    }
+  /// - Returns: the answer, and when it was made.
+  func response(
+    in language: Language, asOf: Instant?, now: Instant
+  ) throws -> (at: Instant, response: PreparedResponse) {
+    if let made = prepared.withLock({ $0 }), Self.isFresh(made.at, now: now) { return made }
     var headers = [
       ("Content-Type", "application/json"), ("ETag", etag), ("Vary", "Accept-Language"),
       ("Content-Language", language.rawValue),
@@ -38,7 +36,12 @@ final class ScoreDocument: Sendable {
     if let asOf { headers.append(("Evidence-As-Of", asOf.rfc3339)) }
     let response = try PreparedResponse(headers: headers, body: body)
     prepared.withLock { $0 = (now, response) }
-    return response
+    return (now, response)
+  }
+
+  /// Whether an answer that was made then may be sent now.
+  static func isFresh(_ made: Instant, now: Instant) -> Bool {
+    made <= now && now <= made + preparedMilliseconds
   }
 }
 
@@ -102,9 +105,14 @@ struct Scorer: Sendable {
   /// - Parameters:
   ///   - standing: nil when the answer is made of none.
   ///   - set: the methodologies that were in force when it was asked for.
-  func reuse(of standing: Standing?, of provider: Provider?, under set: MethodologySet) -> Reuse {
+  ///   - made: when the answer was made.
+  func reuse(
+    of standing: Standing?, of provider: Provider?, under set: MethodologySet, made: Instant
+  ) -> Reuse {
     Reuse {
-      guard methodologies.current.version == set.version else { return false }
+      guard ScoreDocument.isFresh(made, now: clock.now()), methodologies.current.version == set.version else {
+        return false
+      }
       guard let standing, let provider else { return true }
       return standing.isCurrent(in: state(of: provider))
     }

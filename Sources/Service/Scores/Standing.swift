@@ -60,7 +60,9 @@ struct Standing: Sendable {
   func maxAgeSeconds(at now: Instant) -> Int {
     let most = verdict == .unknown ? Self.unknownAgeSecondsMax : Self.ageSecondsMax
     guard let end = ends.first(where: { $0 > now }) else { return most }
-    return min(most, Int((end.milliseconds - now.milliseconds) / 1000))
+    // An answer may be sent a little later than it is made.
+    let left = end.milliseconds - now.milliseconds - ScoreDocument.preparedMilliseconds
+    return min(most, max(0, Int(left / 1000)))
   }
 
   private static let ageSecondsMax = 30
