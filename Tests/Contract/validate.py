@@ -118,13 +118,19 @@ def check_request(operation, exchange, answer):
             faults += [f"parameter {name}: {fault}" for fault in violations(node["schema"], value)]
         elif node.get("required"):
             faults.append(f"parameter {name} is required and was not sent")
-    contents, body = operation.get("requestBody", {}).get("content"), exchange["request_body"]
+    described, body = operation.get("requestBody", {}), exchange["request_body"]
+    contents = described.get("content")
+    if not body and not described.get("required"):
+        return faults
     is_document = "ndjson" not in (exchange["request_content_type"] or "")
     sent = json.loads(body) if is_document and isinstance(answer, dict) and answer.get("rejected") else None
     if isinstance(sent, dict) and "results" in sent:
         # Lines of a batch are judged one by one: those that were rejected need not be right.
         pairs = zip(sent["results"], answer["results"])
         body = json.dumps({**sent, "results": [line for line, entry in pairs if entry["status"] != "rejected"]})
+    # Recorded as nothing where it is no text; its lines are judged one by one.
+    if body is None and not is_document:
+        return faults
     return faults + [f"request {fault}" for fault in check_body(contents, exchange["request_content_type"], body)[0]]
 
 
