@@ -18,22 +18,22 @@ struct ProviderFilter: Sendable {
 
   /// - Parameter scorer: asked last and only for a verdict, because a score may have to be computed.
   func matches(_ listed: Registry.Listed, _ scorer: Scorer, under scoring: ScoringMethodology) -> Bool {
-    let provider = listed.provider
+    // Member by member: a copy of the whole provider costs more than all that is asked of it.
     if let status {
-      guard provider.status == status else { return false }
-    } else if provider.status == .retired {
+      guard listed.provider.status == status else { return false }
+    } else if listed.provider.status == .retired {
       return false
     }
-    if let tag, !provider.details.tags.contains(tag) { return false }
+    if let tag, !listed.provider.details.tags.contains(tag) { return false }
     if let text, !listed.holds(text) { return false }
-    if let verdict { return scorer.standing(of: provider, under: scoring).verdict == verdict }
+    if let verdict { return scorer.standing(of: listed.provider, under: scoring).verdict == verdict }
     return true
   }
 }
 
 extension Registry {
-  /// A provider with what a search looks through.
-  struct Listed: Sendable {
+  /// A provider with what a search looks through. An object, since a search passes a hundred thousand of them on.
+  final class Listed: Sendable {
     let provider: Provider
     /// Slug, name and hosts in lower case, with U+0000 between them, which no request target holds.
     private let searched: [UInt8]
@@ -46,10 +46,14 @@ extension Registry {
 
     /// Whether `text`, which is not empty, is part of the slug, the name or a host.
     func holds(_ text: [UInt8]) -> Bool {
-      guard searched.count >= text.count else { return false }
-      return (0...searched.count - text.count).contains { start in
-        searched[start] == text[0] && searched[start..<start + text.count].elementsEqual(text)
+      var start = 0
+      while start <= searched.count - text.count {
+        var length = 0
+        while length < text.count, searched[start + length] == text[length] { length += 1 }
+        if length == text.count { return true }
+        start += 1
       }
+      return false
     }
   }
 }
