@@ -1,3 +1,4 @@
+import HTTPServer
 import TestHarness
 import Testing
 
@@ -132,5 +133,27 @@ import Testing
     }
     for slug in sorted { ordered.remove(slug) }
     #expect(ordered.slugs(after: nil, countMax: 1) == [])
+  }
+
+  /// A page looks through a bounded number of providers; what few pass is found all the same, further on.
+  @Test func whatFewPassIsFoundInBoundedSteps() async throws {
+    try await withInstance { instance in
+      let lines = (100..<700).map { #"{"slug":"p-\#($0)","name":"P","hosts":["p-\#($0).example"]}"# }
+      let imported = try await instance.client.post(
+        "/v1/providers/import", lines.joined(separator: "\n"), headers: ["Content-Type": "application/x-ndjson"])
+      #expect(imported.json["accepted"].integer == 600)
+      let routes = ProviderRoutes(service: instance.service)
+      var query = QueryFields(try Parameters([QueryItem(name: "q", value: "p-69")], known: ["q"]))
+      let filter = ProviderFilter(&query)
+      var (found, steps, after) = ([String](), 0, nil as String?)
+      repeat {
+        let step = await routes.providers(filter, after: after, count: 20, runsCountMax: 1)
+        found += step.found.map(\.slug.text)
+        steps += 1
+        after = step.end?.text
+      } while after != nil
+      #expect(steps == 3)
+      #expect(found == (690..<700).map { "p-\($0)" })
+    }
   }
 }

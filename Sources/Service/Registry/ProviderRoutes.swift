@@ -51,11 +51,11 @@ struct ProviderRoutes {
     let limit = query.limit()
     let after = query.cursor { $0 }
     try query.finish()
-    // Off the request's loop: a filter that lets few pass looks at every provider.
+    // Off the request's loop: a filter that lets few pass looks at many.
     return try await service.computing { [self] in
       // One more than asked for tells whether another page follows.
-      let found = await providers(filter, after: after, count: limit + 1)
-      return .page(found, limit: limit, call) {
+      let (found, end) = await providers(filter, after: after, count: limit + 1)
+      return .page(found, limit: limit, call, end: end.map { Cursor(text: $0.text) }) {
         $1.write(to: &$0)
       } cursor: {
         Cursor(text: $0.slug.text)
@@ -63,15 +63,25 @@ struct ProviderRoutes {
     }
   }
 
-  private func providers(_ filter: ProviderFilter, after slug: String?, count: Int) async -> [Provider] {
+  /// So many runs are looked through for one page: some 40,000 providers. What few of them pass may be further on, so a
+  /// page may be short, or empty, and still not be the last.
+  static let runsCountMax = 160
+
+  /// - Returns: at most `count`, and the last one looked at when there are more behind it.
+  func providers(
+    _ filter: ProviderFilter, after slug: String?, count: Int, runsCountMax: Int = Self.runsCountMax
+  ) async -> (found: [Provider], end: Slug?) {
     var found: [Provider] = []
+    var runsCount = 0
     let scoring = parts.methodologies.active
     var run = parts.registry.providers(after: slug)
     while true {
       for listed in run where found.count < count && filter.matches(listed, parts.scorer, under: scoring) {
         found.append(listed.provider)
       }
-      guard found.count < count, run.count == Registry.runCount, let last = run.last else { return found }
+      guard found.count < count, run.count == Registry.runCount, let last = run.last else { return (found, nil) }
+      runsCount += 1
+      if runsCount == runsCountMax { return (found, last.provider.slug) }
       // Whatever else waits for this thread gets its turn.
       await Task.yield()
       run = parts.registry.providers(after: last.provider.slug.text)
