@@ -51,6 +51,13 @@ final class Exchange: @unchecked Sendable {
   var section: [UInt8] = []
   var outcome: Outcome?
   var task: Task<Void, Never>?
+  /// The body of the request, while it is read as it comes.
+  var incoming: IncomingBody?
+  var streamBytesMax = 0
+  /// By how much the deadline was put off because bytes came.
+  var creditedSeconds = 0.0
+  /// Of the body, since the handler was done with it.
+  var bytesDropped = 0
   /// The body of the answer, while one is made as it is sent.
   var streamed: StreamedBody?
 
@@ -93,7 +100,7 @@ final class Exchange: @unchecked Sendable {
         return receive(bytes)
       }
       stage = .handler
-      return runHandler()
+      return incoming == nil ? runHandler() : endStream()
     case .handler: return takeOutcome()
     case .replied: return .NO
     }
@@ -102,6 +109,7 @@ final class Exchange: @unchecked Sendable {
   /// Takes a piece of the body. libmicrohttpd accepts no answer here, so a refusal waits for the end of the body.
   private func receive(_ bytes: UnsafeRawBufferPointer) -> MHD_Result {
     bodyBytesReceived += bytes.count
+    if let incoming { return receive(bytes, incoming) }
     guard refusal == nil, let route else {
       // A declared body that is refused was let in because it is short; only a chunked one can grow beyond that.
       let allowed = (route?.bodyBytesMax ?? 0) + daemon.limits.refusedBodyBytesMax
@@ -109,7 +117,7 @@ final class Exchange: @unchecked Sendable {
     }
     guard bodyBytesReceived <= route.bodyBytesMax else {
       body = []
-      refusal = problemResponse(tooLarge(route))
+      refusal = problemResponse(tooLarge(route, route.bodyBytesMax))
       return .YES
     }
     if body.isEmpty, case .length(let total) = framing?.body {
@@ -146,7 +154,7 @@ final class Exchange: @unchecked Sendable {
       return wait {
         do { return .response(await self.packed(try await handler(request))) } catch { return .failure(error) }
       }
-    case .refuse, .later: return .NO
+    case .stream, .refuse, .later: return .NO
     }
   }
 
@@ -180,7 +188,7 @@ final class Exchange: @unchecked Sendable {
     }
   }
 
-  private func takeOutcome() -> MHD_Result {
+  func takeOutcome() -> MHD_Result {
     // A connection that nobody resumed is not called; should it be, it is cut rather than answered wrongly.
     guard let outcome else { return .NO }
     self.outcome = nil
@@ -198,7 +206,9 @@ final class Exchange: @unchecked Sendable {
   /// The deadline has passed, or the server gives up waiting for the handler.
   func expire(_ problem: @autoclosure () -> Problem) {
     switch state.expire() {
-    case .close: connection.cut()
+    case .close:
+      connection.cut()
+      incoming?.fail(problem())
     case .abandon:
       outcome = .abandoned(problem())
       task?.cancel()
@@ -219,6 +229,8 @@ final class Exchange: @unchecked Sendable {
     state.reply()
     task?.cancel()
     task = nil
+    incoming?.fail(CancellationError())
+    incoming = nil
     if let streamed {
       responseBodyBytes = streamed.bytesSent
       streamed.end()

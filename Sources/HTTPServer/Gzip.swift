@@ -11,7 +11,7 @@ enum Gzip {
   }
 
   /// 32 KiB of history, the most there is; the 16 says gzip and not zlib's own form.
-  private static let windowBits: Int32 = 15 + 16
+  static let windowBits: Int32 = 15 + 16
   /// Unpacked at a time: what a body that lies about itself can cost beyond its limit.
   private static let pieceBytes = 64 * 1024
 

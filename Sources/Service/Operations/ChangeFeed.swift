@@ -58,12 +58,16 @@ actor ChangeFeed {
     board.confirm(asOf: now)
   }
 
+  /// Makes `follow` look for changes now.
+  nonisolated func readSoon() { hint.yield() }
+
   /// Follows the changes until the task is cancelled.
   func follow() async {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { [changes, hint] in
         await changes.database.listen(
-          to: ChangeLog.channel, onNotification: { _ in hint.yield() }, onConnect: { hint.yield() })
+          to: ChangeLog.channel, onNotification: { if !changes.isOwnBatch($0) { hint.yield() } },
+          onConnect: { hint.yield() })
       }
       group.addTask { [hint] in
         while !Task.isCancelled {
