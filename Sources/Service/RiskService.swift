@@ -24,6 +24,8 @@ public final class RiskService: Sendable {
     let methodologyStore: MethodologyStore
     let decisions: DecisionStore
     let disputes: DisputeStore
+    let horizon: Horizon
+    let retention: RetentionStore
     let keyRing: KeyRing
     let registry: Registry
     let board: ScoreBoard
@@ -50,6 +52,8 @@ public final class RiskService: Sendable {
       methodologyStore = MethodologyStore(database: database, changes: changes, register: methodologies)
       decisions = DecisionStore(database: database, changes: changes)
       disputes = DisputeStore(database: database, changes: changes, methodologies: methodologyStore)
+      horizon = Horizon(database: database)
+      retention = RetentionStore(database: database, methodologies: methodologyStore, changes: changes)
       keyRing = KeyRing()
       registry = Registry()
       board = ScoreBoard()
@@ -161,6 +165,13 @@ public final class RiskService: Sendable {
         while !Task.isCancelled {
           try? await Task.sleep(for: .seconds(EventHub.heartbeatSeconds))
           parts.events.beat()
+        }
+      }
+      group.addTask { [parts] in
+        while !Task.isCancelled {
+          // Told in metrics alone; the next time is soon enough.
+          try? await parts.horizon.loadPartitions()
+          try? await Task.sleep(for: .seconds(Horizon.partitionsEverySeconds))
         }
       }
       group.addTask { [parts] in

@@ -120,7 +120,8 @@ struct ProbeResultRoutes {
     case .accepted(let stored): return respond(stored, status: 201)
     case .duplicate(let id):
       guard let stored = try await parts.results.result(id) else {
-        throw Problem(.conflict, "The result \(id) is the same, but its content is no longer kept.")
+        // It is a repetition, and no conflict; there is nothing left to answer with.
+        throw Problem(.gone, "The result \(id) is the same and was counted; its content is no longer kept.")
       }
       return respond(stored, status: 200)
     case .conflict(let id): throw Problem.sameIdentity(as: id)
@@ -134,7 +135,7 @@ struct ProbeResultRoutes {
   }
 
   @Sendable private func read(_ call: Call) async throws -> Response {
-    let absent = Problem(.notFound, "No probe result has the id \"\(call.path("id"))\".")
+    let absent = parts.horizon.absent(call.path("id"))
     guard let id = Identifier(parsing: call.path("id").lowercased()), let stored = try await parts.results.result(id)
     else { throw absent }
     // A scanner reads back what it posted; what others posted does not exist for it.

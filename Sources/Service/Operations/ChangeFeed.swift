@@ -15,6 +15,7 @@ actor ChangeFeed {
   private let methodologies: MethodologyStore
   private let decisions: DecisionStore
   private let disputes: DisputeStore
+  private let horizon: Horizon
   private let keyRing: KeyRing
   private let registry: Registry
   private let board: ScoreBoard
@@ -38,6 +39,7 @@ actor ChangeFeed {
     methodologies = parts.methodologyStore
     decisions = parts.decisions
     disputes = parts.disputes
+    horizon = parts.horizon
     keyRing = parts.keyRing
     registry = parts.registry
     board = parts.board
@@ -52,6 +54,7 @@ actor ChangeFeed {
     let now = clock.now()
     version = try await changes.head()
     try await loadAccess()
+    try await horizon.load()
     methodologies.register.replace(with: try await methodologies.load())
     try await loadProviders(nil, evidence: evidence)
     changes.tookOver(through: version)
@@ -60,6 +63,17 @@ actor ChangeFeed {
 
   /// Makes `follow` look for changes now.
   nonisolated func readSoon() { hint.yield() }
+
+  private func loadAgain() async throws {
+    let now = clock.now()
+    version = try await changes.head()
+    try await loadAccess()
+    try await horizon.load()
+    try await loadMethodologies()
+    try await loadProviders(nil, evidence: true)
+    changes.tookOver(through: version)
+    board.confirm(asOf: now)
+  }
 
   /// Follows the changes until the task is cancelled.
   func follow() async {
@@ -111,8 +125,11 @@ actor ChangeFeed {
     while true {
       let now = clock.now()
       let entries = try await changes.entries(after: version)
+      // Versions have no gaps: what is missing was removed since, and can only be read as a whole.
+      if let last = entries.last, last.version != version + entries.count { return try await loadAgain() }
       let news = entries.filter { !changes.isApplied($0) }
       if news.contains(where: \.access) { try await loadAccess() }
+      if news.contains(where: \.horizon) { try await horizon.load() }
       if news.contains(where: \.methodologies) { try await loadMethodologies() }
       let changed = Array(Set(news.flatMap(\.providers)))
       if !changed.isEmpty { try await loadProviders(changed, evidence: true) }

@@ -104,13 +104,14 @@ final class ChangeLog: Sendable {
   /// Records a change. The last statement of its transaction: it takes the lock that orders commits.
   /// - Parameters:
   ///   - methodologies: whether it is a change of the set of methodologies.
+  ///   - horizon: whether old results were dropped.
   ///   - set: what the transaction folded results under; nil when it folded none.
   /// - Returns: the change's version.
   /// - Throws: `MethodologiesChanged` when results are to be folded under another set by now.
   @discardableResult
   func append(
-    providers: [Identifier] = [], access: Bool = false, methodologies: Bool = false, foldedUnder set: FoldingSet? = nil,
-    at now: Instant, to connection: Connection
+    providers: [Identifier] = [], access: Bool = false, methodologies: Bool = false, horizon: Bool = false,
+    foldedUnder set: FoldingSet? = nil, at now: Instant, to connection: Connection
   ) async throws -> Int {
     let versions = try await connection.query(
       """
@@ -119,8 +120,8 @@ final class ChangeLog: Sendable {
         returning version, methodologies
       ),
       added as (
-        insert into change (version, recorded_at, instance, providers, access, methodologies)
-        select version, \(now.timestamp), \(instance), \(providers), \(access), \(methodologies) from head
+        insert into change (version, recorded_at, instance, providers, access, methodologies, horizon)
+        select version, \(now.timestamp), \(instance), \(providers), \(access), \(methodologies), \(horizon) from head
       )
       select version, methodologies, pg_notify(\(Self.channel), version::text) is null from head
       """
@@ -157,6 +158,7 @@ final class ChangeLog: Sendable {
     let providers: [Identifier]
     let access: Bool
     let methodologies: Bool
+    let horizon: Bool
   }
 
   /// At most this many changes are read at once; a reader that gets as many asks again.
@@ -166,17 +168,45 @@ final class ChangeLog: Sendable {
   func entries(after version: Int) async throws -> [Entry] {
     let entries = try await database.query(
       """
-      select version, instance, providers, access, methodologies from change where version > \(version)
+      select version, instance, providers, access, methodologies, horizon from change where version > \(version)
       order by version limit \(Self.entriesCountMax)
       """
     ) { row in
       Entry(
         version: try row.next(Int.self), instance: try row.next(Identifier.self),
         providers: try row.next([Identifier].self), access: try row.next(Bool.self),
-        methodologies: try row.next(Bool.self))
+        methodologies: try row.next(Bool.self), horizon: try row.next(Bool.self))
     }
     if let last = entries.last { know(last.version) }
     return entries
+  }
+
+  /// How long a change is kept: who was away for longer reads everything again.
+  private static let keptMilliseconds: Int64 = 7 * 86_400_000
+  private static let removedCountMax = 10_000
+
+  /// Removes old changes, or only counts them. The newest stays, so that who asks for what is newer sees that some are
+  /// missing.
+  func removeOld(at now: Instant, isDryRun: Bool) async throws -> Int {
+    let before = (now + -Self.keptMilliseconds).timestamp
+    if isDryRun {
+      return try await database.query(
+        """
+        select count(*) from change where recorded_at < \(before) and version < (select version from change_head)
+        """
+      ) { try $0.next(Int.self) }[0]
+    }
+    var count = 0
+    while true {
+      let removed = try await database.execute(
+        """
+        delete from change where recorded_at < \(before) and version in (
+          select version from change where version < (select version from change_head)
+          order by version limit \(Self.removedCountMax))
+        """)
+      count += removed
+      if removed < Self.removedCountMax { return count }
+    }
   }
 
   /// The version of the newest change.
