@@ -141,8 +141,7 @@ import Testing
       #expect(refused.errors.contains("  \(pointer)"), "\(refused.errors)")
     }
     let cell = "update evidence_cell set fail_weight = 2 where check_id = 'encryption.legacy-tls-protocol'"
-    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let socket = try service.socketDirectory
     #expect(
       Shell.run(["/usr/bin/psql", "-q", "host=\(socket) user=relayrisk dbname=relayrisk", "-c", cell]) == 0)
     let corrupted = try await Program.run(["verify", "--data-dir", service.dataDirectory])
@@ -166,8 +165,7 @@ import Testing
   @Test func anotherDatabaseIsNeverMigratedBySomethingElseThanMigrate() async throws {
     let service = RunningService()
     try await service.start()
-    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let socket = try service.socketDirectory
     let own = "host=\(socket) user=relayrisk"
     #expect(Shell.run(["/usr/bin/psql", "-q", "\(own) dbname=relayrisk", "-c", "create database other"]) == 0)
     let url = "\(own) dbname=other"

@@ -15,23 +15,23 @@ struct Program {
     let errors: String
   }
 
-  /// Runs a subcommand to its end.
-  static func run(_ arguments: [String], environment: [String: String] = [:], input: Data? = nil) async throws
-    -> Outcome
-  {
+  /// Runs a subcommand, or another program, to its end.
+  static func run(
+    _ arguments: [String], of program: String = path, environment: [String: String] = [:], input: Data? = nil
+  ) async throws -> Outcome {
     try await withCheckedThrowingContinuation { continuation in
       // Blocks, so it has a thread of its own.
       Thread.detachNewThread {
-        continuation.resume(with: Result { try runBlocking(arguments, environment, input) })
+        continuation.resume(with: Result { try runBlocking(program, arguments, environment, input) })
       }
     }
   }
 
   private static func runBlocking(
-    _ arguments: [String], _ environment: [String: String], _ input: Data?
+    _ program: String, _ arguments: [String], _ environment: [String: String], _ input: Data?
   ) throws -> Outcome {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
+    process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     // Files instead of pipes: a daemon that keeps a pipe open would keep its reader waiting.
