@@ -7,8 +7,8 @@ import Testing
     let help = try await Program.run(["--help"])
     #expect(help.status == 0)
     for word in [
-      "serve", "migrate", "keys", "import", "verify", "score", "demo", "database", "RELAYRISK_DATA_DIR", "keys create",
-      "--generate-completion-script",
+      "serve", "migrate", "keys", "import", "post", "verify", "score", "demo", "database", "RELAYRISK_DATA_DIR",
+      "keys create", "--generate-completion-script",
     ] { #expect(help.output.contains(word), "\(word)") }
     #expect(help.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
     let own = "/tmp/relayrisk-test-no-such-directory"
@@ -87,14 +87,26 @@ import Testing
     #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
     #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
     #expect(try await run(["keys", "list"], ["RELAYRISK_LOG_FORMAT": "xml"]).errors.contains("json or text"))
+    let post = ["RELAYRISK_URL": "https://127.0.0.1:1", "RELAYRISK_KEY": "rr_x", "RELAYRISK_TIMEOUT": "0"]
+    for (twin, value, sentence) in [
+      ("URL", "ftp://relay.example", "ftp://relay.example"), ("KEY_FILE", "/nonexistent", "/nonexistent"),
+      ("TIMEOUT", "soon", "timeout"), ("SPOOL", "/proc/relayrisk", "/proc/relayrisk"),
+      ("CA_FILE", "/nonexistent", "/nonexistent"),
+    ] {
+      let outcome = try await Program.run(
+        ["post"], environment: post.merging(["RELAYRISK_\(twin)": value]) { $1 }, input: Data(#"{"a":1}"#.utf8))
+      #expect(outcome.status != 0 && outcome.errors.contains(sentence), "\(twin): \(outcome)")
+    }
     // The list above is whole.
     var flags: Set<Substring> = []
-    for command in [["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["import", "testssl"], ["demo"]] {
+    for command in [
+      ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["import", "testssl"], ["demo"], ["post"],
+    ] {
       flags.formUnion(try await Program.run(["help"] + command).output.matches(of: /--[a-z-]+/).map(\.output))
     }
     let known = [
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
-      "--log-format", "--cors-origin", "--help",
+      "--log-format", "--cors-origin", "--help", "--url", "--key-file", "--timeout", "--spool", "--ca-file",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }

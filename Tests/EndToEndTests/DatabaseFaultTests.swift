@@ -25,9 +25,18 @@ import Testing
   }
 
   /// Runs `harm` while clients post and read, and looks at what was left of it.
-  private func underLoad(_ harm: (RunningService, PostingLoad, _ key: String) async throws -> Void) async throws {
+  /// - Parameter prepare: done to a cluster that is stopped, before.
+  private func underLoad(
+    prepare: ((RunningService) throws -> Void)? = nil,
+    _ harm: (RunningService, PostingLoad, _ key: String) async throws -> Void
+  ) async throws {
     let service = RunningService()
     try await service.start()
+    if let prepare {
+      #expect(await service.end(SIGTERM) == 0)
+      try prepare(service)
+      try await service.start()
+    }
     let key = try await service.createKey()
     let client = service.client(key: key).unrecorded
     let load = try await PostingLoad(client)
@@ -97,5 +106,38 @@ import Testing
       // A server that runs is left alone.
       #expect(service.postmaster == postmaster)
     }
+  }
+
+  /// A disk of a size that root would have to mount is made by a limit of the size of files, which lets a page be
+  /// written in part: PostgreSQL takes that for a full disk. Its log of changes comes in files of a size that is
+  /// within the limit.
+  @Test(.timeLimit(.minutes(60))) func aFullDiskRefusesWritesUntilThereIsSpace() async throws {
+    try await underLoad { service in
+      let resize = #"exec $as /usr/lib/postgresql/15/bin/pg_resetwal --wal-segsize=1 -D "$data""#
+      #expect(asOwner(of: service, resize) == 0)
+    } _: { service, load, _ in
+      let limit =
+        #"$as prlimit --fsize="$limit": --pid "$postmaster" && for p in $(pgrep -P "$postmaster"); do "#
+        + #"$as prlimit --fsize="$limit": --pid "$p" || ! kill -0 "$p"; done"#
+      #expect(asOwner(of: service, "limit=\((2 << 20) + 1_024); \(limit)") == 0)
+      _ = try await waitFor("a refusal") { load.told.refused > 0 ? true : nil }
+      try await Task.sleep(for: Soak.seconds(short: 3))
+      let log = try String(contentsOfFile: service.dataDirectory + "/postgres.log", encoding: .utf8)
+      #expect(log.contains("could not extend file"))
+      #expect(asOwner(of: service, "limit=unlimited; \(limit)") == 0)
+      let refused = load.told.refused
+      for _ in 0..<40 { try await load.waitForOneMore() }
+      // Those that were under way when the space came.
+      #expect(load.told.refused <= refused + 4)
+    }
+  }
+
+  /// Runs a line of the shell, with `$as` before a program that is to run as the cluster's user.
+  private func asOwner(of service: RunningService, _ script: String) -> Int32 {
+    let setUp = #"""
+      data=$0/postgres; as=; postmaster=$(head -n 1 "$data/postmaster.pid" 2> /dev/null)
+      [ "$(id -u)" != 0 ] || as="setpriv --reuid=$(stat -c %u "$data") --regid=$(stat -c %g "$data") --clear-groups"
+      """#
+    return Shell.run(["/bin/sh", "-c", "\(setUp)\n\(script)", service.dataDirectory])
   }
 }

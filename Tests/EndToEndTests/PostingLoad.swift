@@ -4,7 +4,8 @@ import TestHarness
 import Testing
 
 /// Clients that post numbered batches for as long as they are let, whatever becomes of the service, and what they were
-/// told of each. A batch is a single result or five of different checks, so that half a batch would show.
+/// told of each. A batch is a single result or five of different checks, so that half a batch would show, and now and
+/// then a hundred with long notes.
 final class PostingLoad: Sendable {
   struct Told {
     var sent = 0
@@ -20,6 +21,8 @@ final class PostingLoad: Sendable {
     "substitution.fingerprint-distribution", "backdoor.tool-call-rewrite", "encryption.hsts-missing",
     "controls.admin-panel-exposed", "encryption.legacy-tls-protocol",
   ]
+  /// Of fewer than a thousand results.
+  private static let batchesInOneRequest = 60
   private let client: APIClient
   private let state = Mutex(Told())
 
@@ -75,11 +78,14 @@ final class PostingLoad: Sendable {
     if answer.status == 503 { try? await Task.sleep(for: .milliseconds(20)) }
   }
 
-  static func batch(_ number: Int) -> [[String: Any]] {
-    checks.prefix(number % 2 == 0 ? 1 : checks.count).map { check in
+  private static func batch(_ number: Int) -> [[String: Any]] {
+    let isLarge = number % 10 == 9
+    let count = isLarge ? 100 : number % 2 == 0 ? 1 : checks.count
+    let note = String(repeating: "n", count: isLarge ? 1_000 : 1)
+    return (0..<count).map { index in
       [
-        "provider": "acme", "source": "lab", "check": check, "outcome": number % 3 == 0 ? "pass" : "fail",
-        "observed_at": "2026-01-01T00:00:00Z", "external_id": "\(number)/\(check)",
+        "provider": "acme", "source": "lab", "check": checks[index % checks.count], "external_id": "\(number)/\(index)",
+        "outcome": number % 3 == 0 ? "pass" : "fail", "observed_at": "2026-01-01T00:00:00Z", "note": note,
       ]
     }
   }
@@ -89,8 +95,8 @@ final class PostingLoad: Sendable {
   func expectEachOnce(in service: RunningService, sourceLocation: SourceLocation = #_sourceLocation) async throws {
     let told = told
     #expect(told.wrong.isEmpty, "\(told.wrong.prefix(5))", sourceLocation: sourceLocation)
-    for first in stride(from: 0, to: told.sent, by: 200) {
-      let numbers = first..<min(first + 200, told.sent)
+    for first in stride(from: 0, to: told.sent, by: Self.batchesInOneRequest) {
+      let numbers = first..<min(first + Self.batchesInOneRequest, told.sent)
       let answer = try await client.post("/v1/probe-results", object: ["results": numbers.flatMap(Self.batch)])
       var statuses = answer.json["results"].array.map { $0["status"].string }[...]
       for number in numbers {
@@ -105,7 +111,7 @@ final class PostingLoad: Sendable {
       #expect(statuses.isEmpty, "\(answer.text.prefix(300))", sourceLocation: sourceLocation)
     }
     let count = (0..<told.sent).reduce(0) { $0 + Self.batch($1).count }
-    let verified = try await Program.run(["verify", "--data-dir", service.dataDirectory])
+    let verified = try await Program.run(["verify", "--data-dir", service.dataDirectory], timeoutSeconds: 600)
     #expect(
       verified.status == 0 && verified.output.contains(" \(count) results: no difference"), "\(count) \(verified)",
       sourceLocation: sourceLocation)

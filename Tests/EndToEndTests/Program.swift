@@ -17,18 +17,19 @@ struct Program {
 
   /// Runs a subcommand, or another program, to its end.
   static func run(
-    _ arguments: [String], of program: String = path, environment: [String: String] = [:], input: Data? = nil
+    _ arguments: [String], of program: String = path, environment: [String: String] = [:], input: Data? = nil,
+    timeoutSeconds: Int = 60
   ) async throws -> Outcome {
     try await withCheckedThrowingContinuation { continuation in
       // Blocks, so it has a thread of its own.
       Thread.detachNewThread {
-        continuation.resume(with: Result { try runBlocking(program, arguments, environment, input) })
+        continuation.resume(with: Result { try runBlocking(program, arguments, environment, input, timeoutSeconds) })
       }
     }
   }
 
   private static func runBlocking(
-    _ program: String, _ arguments: [String], _ environment: [String: String], _ input: Data?
+    _ program: String, _ arguments: [String], _ environment: [String: String], _ input: Data?, _ timeoutSeconds: Int
   ) throws -> Outcome {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
@@ -54,7 +55,7 @@ struct Program {
     try process.run()
     // One that hangs must fail its test, not hang the run.
     let watchdog = DispatchWorkItem { kill(process.processIdentifier, SIGKILL) }
-    DispatchQueue.global().asyncAfter(deadline: .now() + 60, execute: watchdog)
+    DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(timeoutSeconds), execute: watchdog)
     process.waitUntilExit()
     watchdog.cancel()
     return Outcome(
