@@ -24,6 +24,20 @@ struct PostBatch {
     bytesCount += result.count + 1
   }
 
+  /// Nil of a single result.
+  var halves: (PostBatch, PostBatch)? {
+    if count < 2 { return nil }
+    var halves = (PostBatch(), PostBatch())
+    for index in results.indices {
+      if index < count / 2 {
+        halves.0.append(results[index], origin: origins[index])
+      } else {
+        halves.1.append(results[index], origin: origins[index])
+      }
+    }
+    return halves
+  }
+
   /// The body of the request.
   var body: [UInt8] {
     var json = JSONWriter(reservingBytes: bytesCount + 16)

@@ -7,6 +7,8 @@ final class PostSender {
   enum Outcome {
     /// An entry for each result, in their order: nil for one that is stored.
     case answered(accepted: Int, duplicates: Int, rejections: [PostReport.Rejection?])
+    /// More than the service, or a proxy before it, takes in one request.
+    case tooLarge(String)
     /// The service took the whole batch for wrong.
     case refused(reason: String, faults: [JSONFault])
     /// No other batch would fare better: the key or the address is wrong.
@@ -76,6 +78,7 @@ final class PostSender {
       guard let outcome = Self.outcome(document, batch) else { return .hopeless("\(url) is no relayrisk service") }
       return outcome
     case 300..<400, 401, 403, 404, 405: return .hopeless("\(url) answers \(Self.description(of: answer))")
+    case 413: return .tooLarge(Self.description(of: answer))
     default: return .refused(reason: Self.description(of: answer), faults: Self.faults(of: document))
     }
   }

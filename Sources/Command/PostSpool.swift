@@ -6,6 +6,9 @@ final class PostSpool {
   enum Sending { case done, stopped, busy }
 
   private static let ending = ".ndjson"
+  private static let partialEnding = ".ndjson.partial"
+  /// Who writes one for longer is gone.
+  private static let partialAgeSecondsMax = 3_600
   /// More than any batch of results within their limits takes.
   private static let fileBytesMax = 64 * 1024 * 1024
   private let directory: String
@@ -25,8 +28,9 @@ final class PostSpool {
     storedCount += 1
     // Sorted by name they are sorted by time.
     let time = Self.padded(now.tv_sec * 1_000_000_000 + now.tv_nsec, digits: 20)
-    let path = "\(directory)/\(time)-\(getpid())-\(Self.padded(storedCount, digits: 8))\(Self.ending)"
-    let partial = "\(path).partial"
+    let name = "\(time)-\(getpid())-\(Self.padded(storedCount, digits: 8))"
+    let path = "\(directory)/\(name)\(Self.ending)"
+    let partial = "\(directory)/\(name)\(Self.partialEnding)"
     do {
       try Self.write(batch.lines, to: partial)
       guard rename(partial, path) == 0 else { throw Self.failure("rename", partial) }
@@ -48,7 +52,9 @@ final class PostSpool {
     // The kernel gives it up with the process, however that ends.
     defer { close(lock) }
     if flock(lock, LOCK_EX | LOCK_NB) != 0 { return .busy }
-    for name in try names().sorted() {
+    let names = try names()
+    for name in names where name.hasSuffix(Self.partialEnding) { removeIfLeft("\(directory)/\(name)") }
+    for name in names.filter({ $0.hasSuffix(Self.ending) }).sorted() {
       let path = "\(directory)/\(name)"
       guard let bytes = try? readFile(path, bytesMax: Self.fileBytesMax), let batch = PostBatch(lines: bytes) else {
         let corrupt = "\(path).corrupt"
@@ -69,9 +75,17 @@ final class PostSpool {
       let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
         String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
-      if name.hasSuffix(Self.ending) { names.append(name) }
+      names.append(name)
     }
     return names
+  }
+
+  /// What a process that was killed was writing. It was not told that its results were kept.
+  private func removeIfLeft(_ partial: String) {
+    var (status, now) = (stat(), timespec())
+    clock_gettime(CLOCK_REALTIME, &now)
+    guard stat(partial, &status) == 0 else { return }
+    if now.tv_sec - status.st_mtim.tv_sec > Self.partialAgeSecondsMax { unlink(partial) }
   }
 
   // MARK: - Files

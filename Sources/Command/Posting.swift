@@ -1,3 +1,5 @@
+import JSON
+
 /// One run of `relayrisk post`: what was spooled, then every input, batch by batch.
 final class Posting {
   private let sender: PostSender
@@ -71,8 +73,12 @@ final class Posting {
       for rejection in rejections { if let rejection { report.reject(rejection) } }
       report.countStored(accepted: accepted, duplicates: duplicates)
       return true
+    case .tooLarge(let reason):
+      if let (first, second) = batch.halves { return deliver(first) && deliver(second) }
+      reject(batch, reason, [])
+      return true
     case .refused(let reason, let faults):
-      for origin in batch.origins { report.reject(.init(origin: origin, reason: reason, faults: faults)) }
+      reject(batch, reason, faults)
       return true
     case .hopeless(let reason):
       report.say(reason)
@@ -82,5 +88,9 @@ final class Posting {
     }
     isGivenUp = true
     return false
+  }
+
+  private func reject(_ batch: PostBatch, _ reason: String, _ faults: [JSONFault]) {
+    for origin in batch.origins { report.reject(.init(origin: origin, reason: reason, faults: faults)) }
   }
 }

@@ -116,15 +116,19 @@ import Testing
       let resize = #"exec $as /usr/lib/postgresql/15/bin/pg_resetwal --wal-segsize=1 -D "$data""#
       #expect(asOwner(of: service, resize) == 0)
     } _: { service, load, _ in
-      let limit =
-        #"$as prlimit --fsize="$limit": --pid "$postmaster" && for p in $(pgrep -P "$postmaster"); do "#
-        + #"$as prlimit --fsize="$limit": --pid "$p" || ! kill -0 "$p"; done"#
-      #expect(asOwner(of: service, "limit=\((2 << 20) + 1_024); \(limit)") == 0)
+      // The postmaster, whose children to come inherit it, and those that it has.
+      let change = #"$as prlimit --fsize="$limit": --pid "$pid" || ! kill -0 "$pid""#
+      func limitFiles(to bytes: String) async throws {
+        let pids = try await service.sql("select string_agg(pid::text, ' ') from pg_stat_activity")
+        let script = "limit=\(bytes); for pid in \"$postmaster\" \(pids); do \(change) || exit 1; done"
+        #expect(asOwner(of: service, script) == 0)
+      }
+      try await limitFiles(to: "\((2 << 20) + 1_024)")
       _ = try await waitFor("a refusal") { load.told.refused > 0 ? true : nil }
       try await Task.sleep(for: Soak.seconds(short: 3))
       let log = try String(contentsOfFile: service.dataDirectory + "/postgres.log", encoding: .utf8)
       #expect(log.contains("could not extend file"))
-      #expect(asOwner(of: service, "limit=unlimited; \(limit)") == 0)
+      try await limitFiles(to: "unlimited")
       let refused = load.told.refused
       for _ in 0..<40 { try await load.waitForOneMore() }
       // Those that were under way when the space came.
