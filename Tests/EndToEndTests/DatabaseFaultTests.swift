@@ -108,32 +108,57 @@ import Testing
     }
   }
 
-  /// A disk of a size that root would have to mount is made by a limit of the size of files, which lets a page be
-  /// written in part: PostgreSQL takes that for a full disk. Its log of changes comes in files of a size that is
-  /// within the limit.
   @Test(.timeLimit(.minutes(60))) func aFullDiskRefusesWritesUntilThereIsSpace() async throws {
-    try await underLoad { service in
-      let resize = #"exec $as /usr/lib/postgresql/15/bin/pg_resetwal --wal-segsize=1 -D "$data""#
-      #expect(asOwner(of: service, resize) == 0)
-    } _: { service, load, _ in
-      // The postmaster, whose children to come inherit it, and those that it has.
-      let change = #"$as prlimit --fsize="$limit": --pid "$pid" || ! kill -0 "$pid""#
-      func limitFiles(to bytes: String) async throws {
-        let pids = try await service.sql("select string_agg(pid::text, ' ') from pg_stat_activity")
-        let script = "limit=\(bytes); for pid in \"$postmaster\" \(pids); do \(change) || exit 1; done"
-        #expect(asOwner(of: service, script) == 0)
-      }
-      try await limitFiles(to: "\((2 << 20) + 1_024)")
+    try await underLoad(prepare: makeLogFilesSmall) { service, load, _ in
+      try await limitFiles(of: service, to: (2 << 20) + 1_024)
       _ = try await waitFor("a refusal") { load.told.refused > 0 ? true : nil }
       try await Task.sleep(for: Soak.seconds(short: 3))
-      let log = try String(contentsOfFile: service.dataDirectory + "/postgres.log", encoding: .utf8)
-      #expect(log.contains("could not extend file"))
-      try await limitFiles(to: "unlimited")
+      #expect(try databaseLog(of: service).contains("could not extend file"))
+      try await limitFiles(of: service, to: nil)
       let refused = load.told.refused
       for _ in 0..<40 { try await load.waitForOneMore() }
       // Those that were under way when the space came.
       #expect(load.told.refused <= refused + 4)
     }
+  }
+
+  /// Then PostgreSQL gives up as a whole.
+  @Test(.timeLimit(.minutes(60))) func aDiskWithoutSpaceForTheLogOfChangesIsGotOver() async throws {
+    try await underLoad(prepare: makeLogFilesSmall) { service, load, _ in
+      try await load.waitForOneMore()
+      try await limitFiles(of: service, to: 256 << 10)
+      _ = try await waitFor("the end of the server") {
+        try databaseLog(of: service).contains("PANIC:  could not write") ? true : nil
+      }
+      // There is space again, for the server if it has not ended yet.
+      let change =
+        #"[ -z "$postmaster" ] || $as prlimit --fsize=unlimited: --pid "$postmaster" || ! kill -0 "$postmaster""#
+      #expect(asOwner(of: service, change) == 0)
+      for _ in 0..<5 { try await load.waitForOneMore() }
+    }
+  }
+
+  // MARK: - A full disk
+
+  // A disk of a size that root would have to mount is made by a limit of the size of files, which lets a page be
+  // written in part: PostgreSQL takes that for a full disk.
+
+  /// So that the limit may be below the 16 MiB of a file of its log of changes.
+  private func makeLogFilesSmall(of service: RunningService) throws {
+    let resize = #"exec $as /usr/lib/postgresql/15/bin/pg_resetwal --wal-segsize=1 -D "$data""#
+    #expect(asOwner(of: service, resize) == 0)
+  }
+
+  /// The limit of the postmaster, whose children to come inherit it, and of those that it has.
+  private func limitFiles(of service: RunningService, to bytes: Int?) async throws {
+    let pids = try await service.sql("select string_agg(pid::text, ' ') from pg_stat_activity")
+    let limit = bytes.map { "\($0)" } ?? "unlimited"
+    let change = #"$as prlimit --fsize="$limit": --pid "$pid" || ! kill -0 "$pid" || exit 1"#
+    #expect(asOwner(of: service, "limit=\(limit); for pid in \"$postmaster\" \(pids); do \(change); done") == 0)
+  }
+
+  private func databaseLog(of service: RunningService) throws -> String {
+    try String(contentsOfFile: service.dataDirectory + "/postgres.log", encoding: .utf8)
   }
 
   /// Runs a line of the shell, with `$as` before a program that is to run as the cluster's user.
