@@ -7,9 +7,8 @@ import Testing
     let help = try await Program.run(["--help"])
     #expect(help.status == 0)
     for word in [
-      "serve", "migrate", "maintain", "keys", "import", "verify", "score", "demo", "database", "RELAYRISK_DATA_DIR",
-      "keys create",
-      "--generate-completion-script",
+      "serve", "migrate", "maintain", "keys", "import", "post", "verify", "score", "demo", "database",
+      "RELAYRISK_DATA_DIR", "keys create", "--generate-completion-script",
     ] { #expect(help.output.contains(word), "\(word)") }
     #expect(help.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
     let own = "/tmp/relayrisk-test-no-such-directory"
@@ -95,16 +94,28 @@ import Testing
     #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
     #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
     #expect(try await run(["keys", "list"], ["RELAYRISK_LOG_FORMAT": "xml"]).errors.contains("json or text"))
+    let post = ["RELAYRISK_URL": "https://127.0.0.1:1", "RELAYRISK_KEY": "rr_x", "RELAYRISK_TIMEOUT": "0"]
+    for (twin, value, sentence) in [
+      ("URL", "ftp://relay.example", "ftp://relay.example"), ("KEY_FILE", "/nonexistent", "/nonexistent"),
+      ("TIMEOUT", "soon", "timeout"), ("SPOOL", "/proc/relayrisk", "/proc/relayrisk"),
+      ("CA_FILE", "/nonexistent", "/nonexistent"),
+    ] {
+      let outcome = try await Program.run(
+        ["post"], environment: post.merging(["RELAYRISK_\(twin)": value]) { $1 }, input: Data(#"{"a":1}"#.utf8))
+      #expect(outcome.status != 0 && outcome.errors.contains(sentence), "\(twin): \(outcome)")
+    }
     // The list above is whole.
     var flags: Set<Substring> = []
     for command in [
       ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["import", "testssl"], ["demo"], ["maintain"],
+      ["post"],
     ] {
       flags.formUnion(try await Program.run(["help"] + command).output.matches(of: /--[a-z-]+/).map(\.output))
     }
     let known = [
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
-      "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run",
+      "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run", "--url", "--key-file", "--timeout",
+      "--spool", "--ca-file",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }
@@ -151,8 +162,7 @@ import Testing
       #expect(refused.errors.contains("  \(pointer)"), "\(refused.errors)")
     }
     let cell = "update evidence_cell set fail_weight = 2 where check_id = 'encryption.legacy-tls-protocol'"
-    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let socket = try service.socketDirectory
     #expect(
       Shell.run(["/usr/bin/psql", "-q", "host=\(socket) user=relayrisk dbname=relayrisk", "-c", cell]) == 0)
     let corrupted = try await Program.run(["verify", "--data-dir", service.dataDirectory])
@@ -176,8 +186,7 @@ import Testing
   @Test func anotherDatabaseIsNeverMigratedBySomethingElseThanMigrate() async throws {
     let service = RunningService()
     try await service.start()
-    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let socket = try service.socketDirectory
     let own = "host=\(socket) user=relayrisk"
     #expect(Shell.run(["/usr/bin/psql", "-q", "\(own) dbname=relayrisk", "-c", "create database other"]) == 0)
     let url = "\(own) dbname=other"
