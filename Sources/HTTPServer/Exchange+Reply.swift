@@ -68,6 +68,7 @@ extension Exchange {
     case .stream(let stream):
       // libmicrohttpd 0.9.75 ends chunks after the head of a HEAD, too: nothing may follow on the connection.
       closes = closes || stream.isEndless || methodName == Method.head.rawValue
+      if isCodable { headers = headers.varying(on: "Accept-Encoding") }
       streamed = StreamedBody(stream, daemon: daemon, handle: handle, requestID: self.requestID)
     }
     // With the body, which is not sent with this status: the length announced has to be the representation's.

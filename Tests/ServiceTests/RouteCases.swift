@@ -253,7 +253,7 @@ extension RouteCase {
       "GET /v1/scores": .list(
         [
           "verdict": ["", "safe"], "grade": ["", "Z"], "concern": ["", "no-such"], "min_score": ["", "-1", "101", "x"],
-          "sort": ["", "slug"],
+          "sort": ["", "slug"], "fields": ["", "x", "score,", "score,score", "Score", "score,%20grade"],
         ]),
     ]
   }

@@ -78,6 +78,8 @@ struct QueryFields {
       return try read(field)
     } catch let error as JSONFault {
       faults.append(error)
+    } catch let error as JSONFaults {
+      faults += error.faults
     } catch {
       faults.append(field.fault("\(error)"))
     }
