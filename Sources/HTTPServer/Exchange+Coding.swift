@@ -34,6 +34,7 @@ extension Exchange {
         case .async(let handler): return .response(await self.packed(try await handler(request)))
         case .refuse(let problem): return .failure(problem)
         case .later(let decide): return .admission(await decide())
+        case .noting: return .admission(handler)
         }
       } catch {
         return .failure(error)

@@ -54,7 +54,7 @@ public final class RiskService: Sendable {
       methodologyStore = MethodologyStore(database: database, changes: changes, register: methodologies)
       decisions = DecisionStore(database: database, changes: changes)
       disputes = DisputeStore(database: database, changes: changes, methodologies: methodologyStore)
-      keyRing = KeyRing()
+      keyRing = KeyRing(clock: clock)
       registry = Registry()
       board = ScoreBoard()
       scorer = Scorer(

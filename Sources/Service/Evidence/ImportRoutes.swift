@@ -35,6 +35,7 @@ struct ImportRoutes {
       provider: provider!, source: source!, methodology: parts.catalogue.methodology, now: now)
     let body = call.request.body
     let found = try await service.reading(body) { try Self.results(importing, body, observedAt, target) }
+    try call.countResults(found.results.count)
     let lines = found.results.map { result in BatchLine { result } }
     let outcome = try await BatchPosting(service: service).post(lines, from: call.caller.sourceID)
     return .json(Self.encode(outcome, found, requestID: call.request.id))

@@ -27,8 +27,11 @@ struct ProbeResultRoutes {
       registry: parts.registry, methodology: parts.catalogue.methodology, principal: call.caller,
       now: parts.clock.now())
     switch try await service.reading(call.request.body, { try read(call, decoder) }) {
-    case .one(let result): return try await postOne(result)
+    case .one(let result):
+      try call.countResults(1)
+      return try await postOne(result)
     case .many(let lines, let isAtomic):
+      try call.countResults(lines.count)
       let outcome = try await BatchPosting(service: service).post(lines, from: call.caller.sourceID, isAtomic: isAtomic)
       return .json(outcome.encoded(requestID: call.request.id))
     }

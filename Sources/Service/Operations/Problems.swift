@@ -35,7 +35,7 @@ extension Problem.Kind {
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
       malformedJSON, unauthorized, forbidden, conflict, stillRunning, preconditionFailed, invalidRequest,
-      databaseUnavailable, tooManyStreams,
+      quotaExceeded, batchOverQuota, databaseUnavailable, tooManyStreams,
     ]
 }
 
