@@ -130,7 +130,7 @@ import Testing
       #expect(try await client.post("/v1/probe-results", object: fixture.result("one")).status == 201)
       let target = "/v1/probe-results/import?format=testssl&provider=acme"
       let report = String(decoding: try testSSLFixture("3.0.8-weak-flat"), as: UTF8.self)
-      #expect(try await client.post(target, report).json["type"].string == "/problems/batch-over-quota")
+      #expect(try await client.post(target, report).json["type"].string == "/problems/quota-exceeded")
       #expect(try await fixture.storedCount() == 12)
       let metrics = try await fixture.instance.client.get("/metrics").text
       #expect(metrics.contains("relayrisk_quota_refused_total{quota=\"results\"} 4\n"))

@@ -14,8 +14,7 @@ struct CSVLine {
     separate()
     let isFormula = text.unicodeScalars.first.map(Self.formulaStarts.contains) ?? false
     let shown = isFormula ? "'" + text : text
-    let isQuoted = shown.utf8.contains { [UInt8](",\"\r\n".utf8).contains($0) }
-    guard isQuoted else { return bytes += shown.utf8 }
+    guard shown.utf8.contains(where: Self.isQuoted) else { return bytes += shown.utf8 }
     bytes.append(UInt8(ascii: "\""))
     for byte in shown.utf8 {
       if byte == UInt8(ascii: "\"") { bytes.append(byte) }
@@ -28,6 +27,13 @@ struct CSVLine {
   mutating func add(_ number: Double?) {
     separate()
     if let number { bytes += number.description.utf8 }
+  }
+
+  private static func isQuoted(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: ","), UInt8(ascii: "\""), UInt8(ascii: "\r"), UInt8(ascii: "\n"): true
+    default: false
+    }
   }
 
   private mutating func separate() {
