@@ -35,6 +35,7 @@ extension Exchange {
         case .refuse(let problem): return .failure(problem)
         case .stream: preconditionFailure("a streamed body is not collected")
         case .later(let decide): return .admission(await decide())
+        case .noting: return .admission(handler)
         }
       } catch {
         return .failure(error)

@@ -83,6 +83,9 @@ extension Exchange {
     switch admission {
     case .refuse(let problem): return refuse(problem)
     case .later(let decide): return wait { .admission(await decide()) }
+    case .noting(let notes, let admission):
+      self.notes = notes
+      return take(admission)
     case .direct, .async:
       if let problem = notAcceptable() ?? bodyRefusal(bytesMax: route?.bodyBytesMax ?? 0) { return refuse(problem) }
       handler = admission

@@ -45,6 +45,8 @@ final class Exchange: @unchecked Sendable {
   /// Set when the request is refused but its body still has to be dropped.
   var refusal: Response?
   var handler: Admission?
+  /// Headers of the answer that the admission asked for.
+  var notes: (@Sendable () -> [(name: String, value: String)])?
   /// What the same request was answered with before.
   var known: AnswerMemory.Answer?
   /// Version and fields, to recognise the same request again; empty when its answer is not to be kept.
@@ -154,7 +156,7 @@ final class Exchange: @unchecked Sendable {
       return wait {
         do { return .response(await self.packed(try await handler(request))) } catch { return .failure(error) }
       }
-    case .stream, .refuse, .later: return .NO
+    case .stream, .refuse, .later, .noting: return .NO
     }
   }
 

@@ -12,6 +12,9 @@ public enum Admission: Sendable {
   case refuse(Problem)
   /// Decided by a task, still before the body is read. It may come to another `.later`.
   case later(@Sendable () async -> Admission)
+  /// Another decision, and headers for whatever the request is answered with, refusals included: asked for when the
+  /// answer is sent.
+  indirect case noting(@Sendable () -> [(name: String, value: String)], Admission)
 }
 
 /// One method of one pattern of paths.

@@ -34,8 +34,12 @@ public final class RiskService: Sendable {
     let publications: PublicationStore
     let publisher: ScorePublisher
     let events: EventHub
+    let streamPermits: StreamPermits
     let requestMetrics: RequestMetrics
     let intakeMetrics: IntakeMetrics
+
+    /// Slow clients that began in different minutes keep as many states of all scores: some 10 MB of 10,000 providers.
+    private static let streamsCountMax = 32
 
     init(database: Database, catalogue: Catalogue, clock: Clock, logger: Logger) {
       self.database = database
@@ -54,7 +58,7 @@ public final class RiskService: Sendable {
       disputes = DisputeStore(database: database, changes: changes, methodologies: methodologyStore)
       horizon = Horizon(database: database)
       retention = RetentionStore(database: database, methodologies: methodologyStore, changes: changes)
-      keyRing = KeyRing()
+      keyRing = KeyRing(clock: clock)
       registry = Registry()
       board = ScoreBoard()
       scorer = Scorer(
@@ -65,6 +69,7 @@ public final class RiskService: Sendable {
       self.events = events
       publisher = ScorePublisher(
         scorer: scorer, index: scoreIndex, store: publications, onEvents: { events.append($0, of: $1) })
+      streamPermits = StreamPermits(countMax: Self.streamsCountMax)
       requestMetrics = RequestMetrics()
       intakeMetrics = IntakeMetrics()
     }

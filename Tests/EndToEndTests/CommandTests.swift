@@ -17,6 +17,7 @@ import Testing
       (["keys", "create", "--scope", "admin"], 64, "RELAYRISK_NAME"),
       (["keys", "create", "--name", "x"], 64, "RELAYRISK_SCOPE"),
       (["keys", "create", "--name", "x", "--scope", "results:write"], 64, "--source"),
+      (["keys", "create", "--name", "x", "--scope", "admin", "--requests-per-minute", "0"], 64, "from 1 to"),
       (["serve", "--listen", "nowhere"], 64, "such as 127.0.0.1:8080"),
       (["serve", "--log-format", "xml"], 64, "json or text"),
       (["maintain", "--retention-months", "0"], 64, "1 to 1200 months"),
@@ -79,6 +80,9 @@ import Testing
     let bound = ["RELAYRISK_NAME": "n", "RELAYRISK_SCOPE": "results:write", "RELAYRISK_SOURCE": "demo-lab"]
     #expect(try await run(["keys", "create"], bound).status == 0)
     #expect(try await run(["keys", "list"], [:]).output.contains("results:write  demo-lab  n"))
+    let limited = bound.merging(["RELAYRISK_REQUESTS_PER_MINUTE": "60", "RELAYRISK_RESULTS_PER_MINUTE": "900"]) { $1 }
+    #expect(try await run(["keys", "create"], limited).status == 0)
+    #expect(try await run(["keys", "list"], [:]).output.contains("n  (60 requests/min, 900 results/min)"))
     let report = Document.top.appendingPathComponent("Tests/ServiceTests/Fixtures/testssl/3.0.8-good-flat.json").path
     let twins = ["RELAYRISK_PROVIDER": "harbor", "RELAYRISK_SOURCE": "demo-lab"]
     #expect(try await run(["import", "testssl", report], twins).output.contains("accepted"))
@@ -115,7 +119,7 @@ import Testing
     let known = [
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
       "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run", "--url", "--key-file", "--timeout",
-      "--spool", "--ca-file",
+      "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }

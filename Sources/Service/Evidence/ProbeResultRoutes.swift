@@ -29,8 +29,11 @@ struct ProbeResultRoutes {
   @Sendable private func post(_ call: Call) async throws -> Response {
     let decoder = decoder(for: call)
     switch try await service.reading(call.request.body, { try read(call, decoder) }) {
-    case .one(let result): return try await postOne(result)
+    case .one(let result):
+      try call.countResults(1)
+      return try await postOne(result)
     case .many(let lines, let isAtomic, let isStream):
+      try call.countResults(lines.count)
       let outcome = try await BatchPosting(service: service).post(lines, from: call.caller.sourceID, isAtomic: isAtomic)
       var report = BatchReport(requestID: call.request.id)
       for (index, entry) in outcome.entries.enumerated() { report.add(entry, at: index, listingAccepted: !isStream) }
@@ -39,7 +42,7 @@ struct ProbeResultRoutes {
   }
 
   @Sendable private func postStream(_ call: Call, _ body: inout BodyReader) async throws -> Response {
-    var stream = ResultStream(service: service, decoder: decoder(for: call), requestID: call.request.id)
+    var stream = ResultStream(service: service, decoder: decoder(for: call), of: call)
     // Megabytes of reading: not on a loop that answers requests.
     return try await withTaskExecutorPreference(globalConcurrentExecutor) {
       .json(try await stream.take(&body).encoded())

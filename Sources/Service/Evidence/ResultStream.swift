@@ -11,6 +11,7 @@ struct ResultStream {
   private static let pieceLinesMax = 1_000
   private static let pieceBytesMax = 1024 * 1024
 
+  private let call: Call
   private let posting: BatchPosting
   private let decoder: ProbeResultDecoder
   private let source: Identifier?
@@ -24,11 +25,12 @@ struct ResultStream {
   private var storing: (first: Int, task: Task<BatchOutcome, any Error>)?
   private var storedCount = 0
 
-  init(service: RiskService, decoder: ProbeResultDecoder, requestID: String) {
+  init(service: RiskService, decoder: ProbeResultDecoder, of call: Call) {
+    self.call = call
     posting = BatchPosting(service: service)
     self.decoder = decoder
     source = decoder.principal.sourceID
-    report = BatchReport(requestID: requestID)
+    report = BatchReport(requestID: call.request.id)
   }
 
   /// Reads and stores all there is.
@@ -41,13 +43,13 @@ struct ResultStream {
         for line in lines { try await take(line) }
         // Whoever sends slowly has what came stored at once; meanwhile the next piece arrives.
         try await finishStoring()
-        store()
+        try store()
       }
       var last: [LineSplitter.Line] = []
       splitter.finish { last.append($0) }
       for line in last { try await take(line) }
       try await finishStoring()
-      store()
+      try store()
       try await finishStoring()
       return report
     } catch {
@@ -71,12 +73,13 @@ struct ResultStream {
     }
     if read.count >= Self.pieceLinesMax || readBytes >= Self.pieceBytesMax {
       try await finishStoring()
-      store()
+      try store()
     }
   }
 
-  private mutating func store() {
+  private mutating func store() throws(Problem) {
     if read.isEmpty { return }
+    try call.countResults(read.count)
     let (lines, posting, source) = (read, posting, source)
     storing = (linesCount - read.count, Task { try await posting.post(lines, from: source, isStream: true) })
     read = []

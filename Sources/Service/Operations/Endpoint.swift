@@ -64,7 +64,7 @@ struct Endpoint: Sendable {
           switch work {
           case .direct(let handler): return try handler(request)
           case .async(let handler): return try await handler(request)
-          case .stream, .refuse, .later: preconditionFailure("the work of an endpoint is a handler")
+          case .stream, .refuse, .later, .noting: preconditionFailure("the work of an endpoint is a handler")
           }
         }
       }
@@ -88,7 +88,8 @@ struct Endpoint: Sendable {
   ) -> Admission {
     @Sendable func finished(_ response: Response) -> Response {
       var response = inLanguage(response, head)
-      response.reuse = response.reuse?.and(stillPasses)
+      // One that is given again is not counted.
+      response.reuse = principal?.meter == nil ? response.reuse?.and(stillPasses) : nil
       return response
     }
     switch handler {
@@ -154,6 +155,10 @@ struct Call: Sendable {
 
   /// - Precondition: the route's requirement demands a key.
   var caller: Principal { principal! }
+
+  /// Counts results against the quota of the key, before anything of them is stored.
+  /// - Throws: 429 when fewer are left, 413 when there are never so many.
+  func countResults(_ count: Int) throws(Problem) { try principal?.meter?.takeResults(count) }
 
   /// The language of titles and sentences.
   var language: Language { request.head.language }
