@@ -56,10 +56,11 @@ test: ## Runs every test, on PostgreSQL clusters of its own.
 SOAK_SECONDS ?= 60
 
 .PHONY: soak
-soak: ## Keeps up the tests under load for SOAK_SECONDS each: two instances at once, and a database that goes away.
+soak: ## Keeps up the tests under load for SOAK_SECONDS each, and kills service and database twenty times.
 	@deploy/debian/install-packages test
 	swift build --build-tests
-	RELAYRISK_SOAK_SECONDS=$(SOAK_SECONDS) swift test --skip-build --filter 'ConsistencyTests|OutageTests'
+	RELAYRISK_SOAK_SECONDS=$(SOAK_SECONDS) swift test --skip-build $(FEW) \
+	  --filter 'ConsistencyTests|OutageTests|ContentionTests|EndToEndTests.*FaultTests'
 
 .PHONY: load
 load: ## Puts the release build under load for a minute and checks what must hold.

@@ -91,6 +91,10 @@ struct Backend {
     return applied
   }
 
+  /// Starts the private cluster's server again when it is gone.
+  /// - Returns: whether it was; never with another database.
+  func startAgainIfGone() async throws -> Bool { try await cluster?.startAgainIfGone() ?? false }
+
   /// Closes the connections and, when nobody else uses the private cluster, stops it.
   private func close() async throws {
     await database.close()

@@ -67,7 +67,8 @@ struct Serve: AsyncParsableCommand {
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
           services: [
-            // Stopped in reverse: first no more requests, then no more news, then the connections.
+            // Stopped in reverse: first no more requests, then no more news, then the database.
+            .init(service: Supervising(backend: backend, logger: logger)),
             .init(
               service: Following(service: service, backend: backend, maintenance: maintenance, logger: logger)),
             .init(

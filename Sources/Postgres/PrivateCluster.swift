@@ -37,6 +37,22 @@ public actor PrivateCluster {
     return started.connectionString
   }
 
+  /// Starts the server again when it is gone, as after a kill -9 or a crash that it did not survive. Before `start`,
+  /// and while the server runs, nothing happens.
+  /// - Returns: whether it was gone.
+  /// - Throws: `PrivateClusterError`.
+  public func startAgainIfGone() async throws -> Bool {
+    guard let starter = usage?.starter else { return false }
+    return try await BlockingThread.run {
+      if Postmaster.running(in: starter.cluster) != nil { return false }
+      let starting = try Self.startingLock(starter)
+      defer { withExtendedLifetime(starting) {} }
+      // The directory of the socket is the recorded one, so that everybody's connections come back by themselves.
+      _ = try starter.ensureRunning()
+      return true
+    }
+  }
+
   /// Stops the server unless another process uses it. Without a start before it nothing happens.
   /// - Throws: `PrivateClusterError`.
   public func stop() async throws {

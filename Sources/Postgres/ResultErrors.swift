@@ -15,6 +15,11 @@ enum ResultErrors {
       column: field(DIAG_COLUMN, of: result))
   }
 
+  /// Whether it is the server's last word on this connection, as when it is shut down.
+  static func endsConnection(_ result: OpaquePointer) -> Bool {
+    ["FATAL", "PANIC"].contains(field(DIAG_SEVERITY, of: result))
+  }
+
   static func field(_ code: Int, of result: OpaquePointer) -> String? {
     PQresultErrorField(result, Int32(code)).map { String(cString: $0) }
   }

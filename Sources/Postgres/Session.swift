@@ -155,6 +155,10 @@ actor Session {
         dropKept()
       case PGRES_PIPELINE_ABORTED: receive(result, .aborted)
       case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: receive(result, .success)
+      case PGRES_FATAL_ERROR where ResultErrors.endsConnection(result):
+        // No Sync will follow, and it may have come where no command waits for anything: before the Sync.
+        PQclear(result)
+        lose()
       case PGRES_FATAL_ERROR:
         receive(result, .failure(sqlState: ResultErrors.field(DIAG_SQLSTATE, of: result) ?? ""))
       default:

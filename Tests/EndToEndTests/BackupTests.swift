@@ -38,8 +38,7 @@ import Testing
     #expect(script("restore", file, [dataDirectory]) == 1)
 
     // Into a database of one's own, on a server that is there.
-    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let socket = try service.socketDirectory
     let url = "host=\(socket) user=relayrisk dbname=copy"
     #expect(
       Shell.run(["/usr/bin/psql", "-q", "host=\(socket) user=relayrisk dbname=relayrisk", "-c", "create database copy"])

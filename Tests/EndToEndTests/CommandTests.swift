@@ -7,9 +7,8 @@ import Testing
     let help = try await Program.run(["--help"])
     #expect(help.status == 0)
     for word in [
-      "serve", "migrate", "maintain", "keys", "import", "verify", "score", "demo", "database", "RELAYRISK_DATA_DIR",
-      "keys create",
-      "--generate-completion-script",
+      "serve", "migrate", "maintain", "keys", "import", "post", "verify", "score", "demo", "database",
+      "RELAYRISK_DATA_DIR", "keys create", "--generate-completion-script",
     ] { #expect(help.output.contains(word), "\(word)") }
     #expect(help.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
     let own = "/tmp/relayrisk-test-no-such-directory"
@@ -18,6 +17,7 @@ import Testing
       (["keys", "create", "--scope", "admin"], 64, "RELAYRISK_NAME"),
       (["keys", "create", "--name", "x"], 64, "RELAYRISK_SCOPE"),
       (["keys", "create", "--name", "x", "--scope", "results:write"], 64, "--source"),
+      (["keys", "create", "--name", "x", "--scope", "admin", "--requests-per-minute", "0"], 64, "from 1 to"),
       (["serve", "--listen", "nowhere"], 64, "such as 127.0.0.1:8080"),
       (["serve", "--log-format", "xml"], 64, "json or text"),
       (["maintain", "--retention-months", "0"], 64, "1 to 1200 months"),
@@ -80,6 +80,9 @@ import Testing
     let bound = ["RELAYRISK_NAME": "n", "RELAYRISK_SCOPE": "results:write", "RELAYRISK_SOURCE": "demo-lab"]
     #expect(try await run(["keys", "create"], bound).status == 0)
     #expect(try await run(["keys", "list"], [:]).output.contains("results:write  demo-lab  n"))
+    let limited = bound.merging(["RELAYRISK_REQUESTS_PER_MINUTE": "60", "RELAYRISK_RESULTS_PER_MINUTE": "900"]) { $1 }
+    #expect(try await run(["keys", "create"], limited).status == 0)
+    #expect(try await run(["keys", "list"], [:]).output.contains("n  (60 requests/min, 900 results/min)"))
     let report = Document.top.appendingPathComponent("Tests/ServiceTests/Fixtures/testssl/3.0.8-good-flat.json").path
     let twins = ["RELAYRISK_PROVIDER": "harbor", "RELAYRISK_SOURCE": "demo-lab"]
     #expect(try await run(["import", "testssl", report], twins).output.contains("accepted"))
@@ -95,16 +98,28 @@ import Testing
     #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
     #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
     #expect(try await run(["keys", "list"], ["RELAYRISK_LOG_FORMAT": "xml"]).errors.contains("json or text"))
+    let post = ["RELAYRISK_URL": "https://127.0.0.1:1", "RELAYRISK_KEY": "rr_x", "RELAYRISK_TIMEOUT": "0"]
+    for (twin, value, sentence) in [
+      ("URL", "ftp://relay.example", "ftp://relay.example"), ("KEY_FILE", "/nonexistent", "/nonexistent"),
+      ("TIMEOUT", "soon", "timeout"), ("SPOOL", "/proc/relayrisk", "/proc/relayrisk"),
+      ("CA_FILE", "/nonexistent", "/nonexistent"),
+    ] {
+      let outcome = try await Program.run(
+        ["post"], environment: post.merging(["RELAYRISK_\(twin)": value]) { $1 }, input: Data(#"{"a":1}"#.utf8))
+      #expect(outcome.status != 0 && outcome.errors.contains(sentence), "\(twin): \(outcome)")
+    }
     // The list above is whole.
     var flags: Set<Substring> = []
     for command in [
       ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["import", "testssl"], ["demo"], ["maintain"],
+      ["post"],
     ] {
       flags.formUnion(try await Program.run(["help"] + command).output.matches(of: /--[a-z-]+/).map(\.output))
     }
     let known = [
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
-      "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run",
+      "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run", "--url", "--key-file", "--timeout",
+      "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }
@@ -151,8 +166,7 @@ import Testing
       #expect(refused.errors.contains("  \(pointer)"), "\(refused.errors)")
     }
     let cell = "update evidence_cell set fail_weight = 2 where check_id = 'encryption.legacy-tls-protocol'"
-    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let socket = try service.socketDirectory
     #expect(
       Shell.run(["/usr/bin/psql", "-q", "host=\(socket) user=relayrisk dbname=relayrisk", "-c", cell]) == 0)
     let corrupted = try await Program.run(["verify", "--data-dir", service.dataDirectory])
@@ -176,8 +190,7 @@ import Testing
   @Test func anotherDatabaseIsNeverMigratedBySomethingElseThanMigrate() async throws {
     let service = RunningService()
     try await service.start()
-    let socket = try String(contentsOfFile: service.dataDirectory + "/postgres-socket", encoding: .utf8)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let socket = try service.socketDirectory
     let own = "host=\(socket) user=relayrisk"
     #expect(Shell.run(["/usr/bin/psql", "-q", "\(own) dbname=relayrisk", "-c", "create database other"]) == 0)
     let url = "\(own) dbname=other"

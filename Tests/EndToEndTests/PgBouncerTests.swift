@@ -17,8 +17,7 @@ import Testing
     let direct = RunningService()
     try await direct.start()
     let key = try await direct.createKey()
-    let socket = try String(contentsOfFile: direct.dataDirectory + "/postgres-socket", encoding: .utf8)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let socket = try direct.socketDirectory
     let (held, port) = try listeningSocket()
     try held.close()
     let file = direct.dataDirectory + ".ini"

@@ -15,23 +15,24 @@ struct Program {
     let errors: String
   }
 
-  /// Runs a subcommand to its end.
-  static func run(_ arguments: [String], environment: [String: String] = [:], input: Data? = nil) async throws
-    -> Outcome
-  {
+  /// Runs a subcommand, or another program, to its end.
+  static func run(
+    _ arguments: [String], of program: String = path, environment: [String: String] = [:], input: Data? = nil,
+    timeoutSeconds: Int = 60
+  ) async throws -> Outcome {
     try await withCheckedThrowingContinuation { continuation in
       // Blocks, so it has a thread of its own.
       Thread.detachNewThread {
-        continuation.resume(with: Result { try runBlocking(arguments, environment, input) })
+        continuation.resume(with: Result { try runBlocking(program, arguments, environment, input, timeoutSeconds) })
       }
     }
   }
 
   private static func runBlocking(
-    _ arguments: [String], _ environment: [String: String], _ input: Data?
+    _ program: String, _ arguments: [String], _ environment: [String: String], _ input: Data?, _ timeoutSeconds: Int
   ) throws -> Outcome {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
+    process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     // Files instead of pipes: a daemon that keeps a pipe open would keep its reader waiting.
@@ -54,7 +55,7 @@ struct Program {
     try process.run()
     // One that hangs must fail its test, not hang the run.
     let watchdog = DispatchWorkItem { kill(process.processIdentifier, SIGKILL) }
-    DispatchQueue.global().asyncAfter(deadline: .now() + 60, execute: watchdog)
+    DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(timeoutSeconds), execute: watchdog)
     process.waitUntilExit()
     watchdog.cancel()
     return Outcome(

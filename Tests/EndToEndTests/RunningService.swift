@@ -9,6 +9,8 @@ final class RunningService: @unchecked Sendable {
   private(set) var address = ""
   let dataDirectory: String
   private let log: String
+  /// After the first start the port that it got, as a server that comes back has the same.
+  private var listen = "127.0.0.1:0"
 
   init() {
     dataDirectory = TemporaryDirectory.make() + "/data"
@@ -25,7 +27,7 @@ final class RunningService: @unchecked Sendable {
   func start(arguments: [String] = [], inherited: FileHandle = .nullDevice) async throws {
     process = Process()
     process.executableURL = URL(fileURLWithPath: Program.path)
-    process.arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", dataDirectory] + arguments
+    process.arguments = ["serve", "--listen", listen, "--data-dir", dataDirectory] + arguments
     if inherited != .nullDevice {
       let handOver = #"exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@""#
       process.arguments = ["-c", handOver, Program.path] + process.arguments!
@@ -39,6 +41,7 @@ final class RunningService: @unchecked Sendable {
       errors.split(separator: "\n").first { $0.hasPrefix("relayrisk listens on ") }
         .map { String($0.dropFirst("relayrisk listens on ".count)) }
     }
+    listen = String(address.dropFirst("http://".count))
     _ = try await waitFor("readiness") {
       try await client(key: nil).get("/readyz").status == 200 ? true : nil
     }
@@ -63,6 +66,29 @@ final class RunningService: @unchecked Sendable {
         continuation.resume(returning: process.terminationReason == .uncaughtSignal ? -status : status)
       }
     }
+  }
+
+  /// The directory of the private cluster's socket.
+  var socketDirectory: String {
+    get throws {
+      try String(contentsOfFile: dataDirectory + "/postgres-socket", encoding: .utf8)
+        .trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+  }
+
+  /// The private cluster's database, as libpq takes it.
+  var databaseURL: String { get throws { "host=\(try socketDirectory) user=relayrisk dbname=relayrisk" } }
+
+  /// Runs a statement in the private cluster.
+  /// - Parameter port: the last part of the socket's name.
+  /// - Returns: what psql prints, columns separated by a bar.
+  @discardableResult
+  func sql(_ statement: String, port: Int = 5432) async throws -> String {
+    let outcome = try await Program.run(
+      ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement, "\(try databaseURL) port=\(port)"],
+      of: "/usr/bin/psql")
+    #expect(outcome.status == 0, "\(statement): \(outcome.errors)")
+    return outcome.output.trimmingCharacters(in: .newlines)
   }
 
   /// The process id of the private cluster's postmaster; nil when none runs.

@@ -44,6 +44,21 @@ import Testing
     }
   }
 
+  /// A cursor stops after its one row without looking for signals; the server does so before it reads the Sync.
+  @Test func aServerThatEndsBetweenACommandAndItsSyncIsALostConnection() async throws {
+    try await TestServer.withDatabase { database in
+      _ = await #expect {
+        try await database.withTransaction { connection in
+          try await connection.execute("DECLARE ending CURSOR FOR SELECT pg_terminate_backend(pg_backend_pid())")
+          try await connection.execute("FETCH 1 FROM ending")
+        }
+      } throws: { error in
+        guard case PostgresError.connectionLost = error else { return false }
+        return true
+      }
+    }
+  }
+
   @Test func everyStatementOfABrokenPipelineIsAnsweredOnce() async throws {
     try await TestServer.withDatabase({ $0.pipelinedConnections = 1 }) { database in
       let pid = try await database.query("SELECT pg_backend_pid()") { try $0.next(Int32.self) }[0]

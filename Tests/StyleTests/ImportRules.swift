@@ -5,20 +5,22 @@ enum ImportRules {
     "JSON": [],
     "RiskModel": ["Glibc", "JSON"],
     "HTTPServer": ["CMicroHTTPD", "CZlib", "EventLoop", "Glibc", "JSON", "Logging", "Synchronization"],
+    "HTTPClient": ["CCurl"],
     "Postgres": ["CLibPQ", "EventLoop", "Glibc", "Logging", "Synchronization"],
     "Service": [
       "CIDN2", "CPublicSuffix", "CShippedFiles", "Crypto", "EventLoop", "Glibc", "HTTPServer", "JSON", "Logging",
       "Postgres", "RiskModel", "Synchronization",
     ],
     "Command": [
-      "ArgumentParser", "EventLoop", "Glibc", "HTTPServer", "Logging", "Postgres", "Service", "ServiceLifecycle",
+      "ArgumentParser", "EventLoop", "Glibc", "HTTPClient", "HTTPServer", "JSON", "Logging", "Postgres", "Service",
+      "ServiceLifecycle",
     ],
   ]
 
   /// A C library has one owner, who alone knows its rules of threads and memory.
   static let ownerOfC = [
     "CMicroHTTPD": "HTTPServer", "CZlib": "HTTPServer", "CLibPQ": "Postgres", "CIDN2": "Service",
-    "CPublicSuffix": "Service", "CShippedFiles": "Service",
+    "CPublicSuffix": "Service", "CShippedFiles": "Service", "CCurl": "HTTPClient",
   ]
 
   private static let modifiers: Set<Substring> = ["public", "package", "internal", "fileprivate", "private"]

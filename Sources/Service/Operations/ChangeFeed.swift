@@ -61,6 +61,9 @@ actor ChangeFeed {
     board.confirm(asOf: now)
   }
 
+  /// Makes `follow` look for changes now.
+  nonisolated func readSoon() { hint.yield() }
+
   private func loadAgain() async throws {
     let now = clock.now()
     version = try await changes.head()
@@ -77,7 +80,8 @@ actor ChangeFeed {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { [changes, hint] in
         await changes.database.listen(
-          to: ChangeLog.channel, onNotification: { _ in hint.yield() }, onConnect: { hint.yield() })
+          to: ChangeLog.channel, onNotification: { if !changes.isOwnBatch($0) { hint.yield() } },
+          onConnect: { hint.yield() })
       }
       group.addTask { [hint] in
         while !Task.isCancelled {

@@ -6,10 +6,32 @@ final class ChangeLog: Sendable {
   let database: Database
   /// This process.
   let instance: Identifier
-  /// Versions of this process's own changes that are committed for certain and in memory already, so that they need
-  /// not be read again. After a COMMIT whose outcome is unknown the version is not among them.
-  private let applied = Mutex<Set<Int>>([])
-  private let latest = Mutex((known: 0, applied: 0))
+  private let progress = Mutex(Progress())
+
+  /// Which changes memory holds.
+  private struct Progress {
+    /// The newest version that this process knows of.
+    var known = 0
+    /// Everything up to this version is in memory, read by the feed or this process's own.
+    var applied = 0
+    /// Versions of own changes above `applied`, or not yet seen by the feed, that are committed for certain and in
+    /// memory, so that they need not be read again. After a COMMIT whose outcome is unknown the version is not here.
+    var own: Set<Int> = []
+    var waiters: [(version: Int, turn: Int, continuation: CheckedContinuation<Bool, Never>)] = []
+    var turns = 0
+
+    func holds(_ version: Int) -> Bool { version <= applied || own.contains(version) }
+
+    /// - Returns: who need not wait any longer.
+    mutating func advance() -> [CheckedContinuation<Bool, Never>] {
+      while own.contains(applied + 1) { applied += 1 }
+      known = max(known, applied)
+      if waiters.isEmpty { return [] }
+      let all = waiters
+      waiters = all.filter { !holds($0.version) }
+      return all.filter { holds($0.version) }.map(\.continuation)
+    }
+  }
 
   init(database: Database, instance: Identifier) {
     self.database = database
@@ -17,29 +39,67 @@ final class ChangeLog: Sendable {
   }
 
   /// The newest version that this process knows of, and the one up to which memory holds everything.
-  var versions: (known: Int, applied: Int) { latest.withLock { $0 } }
+  var versions: (known: Int, applied: Int) { progress.withLock { ($0.known, $0.applied) } }
 
-  private func know(_ version: Int) { latest.withLock { $0.known = max($0.known, version) } }
+  private func know(_ version: Int) { progress.withLock { $0.known = max($0.known, version) } }
+
+  private func change(_ body: (inout Progress) -> Void) {
+    let ready = progress.withLock { progress in
+      body(&progress)
+      return progress.advance()
+    }
+    for continuation in ready { continuation.resume(returning: true) }
+  }
 
   /// Says that memory holds what the change of this version made.
   func markApplied(_ version: Int) {
-    know(version)
-    applied.withLock { _ = $0.insert(version) }
+    change { progress in
+      progress.known = max(progress.known, version)
+      progress.own.insert(version)
+    }
   }
 
-  /// Whether memory holds the change already. Called once a version, in their order.
+  /// Whether memory holds the change already: it is this process's own, and it was said so.
   func isApplied(_ entry: Entry) -> Bool {
-    entry.instance == instance && applied.withLock { $0.remove(entry.version) != nil }
+    entry.instance == instance && progress.withLock { $0.own.contains(entry.version) }
   }
 
-  /// Says that memory holds everything up to this version, so that those marked before it can be forgotten.
+  /// Says that memory holds everything up to this version.
   func tookOver(through version: Int) {
-    latest.withLock { $0 = (max($0.known, version), max($0.applied, version)) }
-    applied.withLock { $0 = $0.filter { $0 > version } }
+    change { progress in
+      progress.applied = max(progress.applied, version)
+      progress.own = progress.own.filter { $0 > version }
+    }
   }
 
-  /// What NOTIFY is sent on; the payload is the version and a mere hint.
+  /// Waits until memory holds all up to this version, or what this process itself changed with it; not for ever.
+  /// - Returns: whether it does.
+  @discardableResult
+  func wait(for version: Int, atMost limit: Duration) async -> Bool {
+    await withCheckedContinuation { continuation in
+      let turn = progress.withLock { progress -> Int? in
+        if progress.holds(version) { return nil }
+        progress.turns += 1
+        progress.waiters.append((version, progress.turns, continuation))
+        return progress.turns
+      }
+      guard let turn else { return continuation.resume(returning: true) }
+      Task {
+        try? await Task.sleep(for: limit)
+        let late = progress.withLock { progress in
+          let index = progress.waiters.firstIndex { $0.turn == turn }
+          return index.map { progress.waiters.remove(at: $0) }
+        }
+        late?.continuation.resume(returning: false)
+      }
+    }
+  }
+
+  /// What NOTIFY is sent on; the payload is a mere hint: the version, and the instance when a batch of results made it.
   static let channel = "relayrisk_change"
+
+  /// Whether a notification is of results that this instance stored: they are in memory by the time or soon will be.
+  func isOwnBatch(_ payload: String) -> Bool { payload.hasSuffix(instance.description) }
 
   /// Records a change. The last statement of its transaction: it takes the lock that orders commits.
   /// - Parameters:
@@ -68,6 +128,28 @@ final class ChangeLog: Sendable {
     ) { row in (try row.next(Int.self), try row.next(Int.self)) }
     if let set, set.version != versions[0].1 { throw MethodologiesChanged() }
     return versions[0].0
+  }
+
+  /// The part of a statement that records a change of the providers of `fresh` when there are any, once all of `stored`,
+  /// `bodies` and `folded` is done: `head` has the version then. It divides by zero when results are to be folded under
+  /// another set by now.
+  func recording(_ set: FoldingSet, at now: Instant) -> Query {
+    """
+    done as (
+      select (select count(*) from stored) + (select count(*) from bodies) + (select count(*) from folded) as rows
+      where exists (select from fresh)
+    ),
+    head as (
+      update change_head set version = version + 1 / (methodologies = \(set.version))::int from done where done.rows > 0
+      returning version
+    ),
+    added as (
+      insert into change (version, recorded_at, instance, providers, access, methodologies)
+      select version, \(now.timestamp), \(instance), (select array_agg(distinct provider_id) from fresh), false, false
+      from head
+      where pg_notify(\(Self.channel), version || ' ' || \(instance.description)) is not null
+    )
+    """
   }
 
   struct Entry: Sendable {

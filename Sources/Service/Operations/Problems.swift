@@ -32,14 +32,14 @@ extension Problem.Kind {
 
   static let tooManyStreams = Problem.Kind(
     code: "too-many-streams", status: 503, title: "Too many streams are open",
-    explanation: "This instance streams events to as many clients as it may. Try again after `Retry-After` seconds, or "
-      + "ask `GET /v1/changes` now and then.")
+    explanation: "This instance streams events, or whole lists, to as many clients as it may. Try again after "
+      + "`Retry-After` seconds; in place of events `GET /v1/changes` will do, asked now and then.")
 
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
       malformedJSON, unauthorized, forbidden, conflict, gone, stillRunning, preconditionFailed, invalidRequest,
-      databaseUnavailable, tooManyStreams,
+      quotaExceeded, batchOverQuota, databaseUnavailable, tooManyStreams,
     ]
 }
 

@@ -1,24 +1,8 @@
 import Foundation
 import RiskModel
-import Synchronization
 import TestHarness
 
 @testable import Service
-
-/// How long the tests under load go on: seconds in `make test`, as long as is wanted in `make soak`.
-enum Soak {
-  /// - Parameter short: what it takes for the test to mean something.
-  static func seconds(short: Int) -> Duration {
-    .seconds(ProcessInfo.processInfo.environment["RELAYRISK_SOAK_SECONDS"].flatMap { Int($0) } ?? short)
-  }
-}
-
-/// A flag that tasks share.
-final class Flag: Sendable {
-  private let state = Atomic(false)
-  var isSet: Bool { state.load(ordering: .acquiring) }
-  func set() { state.store(true, ordering: .releasing) }
-}
 
 /// What one client posts, step by step: by turns an atomic batch that fails three checks at once, and a single result
 /// of a fourth check. Each step has a time of observation of its own, later than those before, so that a score shows by
