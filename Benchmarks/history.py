@@ -6,15 +6,13 @@ median of the ratios are printed as rows of a Markdown table. Everything runs on
 
 usage: history.py RELAYRISK [ROUNDS]
 """
-import json
 import os
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+from private_service import Service
 
 program = os.path.realpath(sys.argv[1])
 rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
@@ -25,47 +23,10 @@ def stamp(seconds):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-class Service:
-    """The release build on a private cluster of its own."""
-
-    def __init__(self, directory):
-        data = ["--data-dir", os.path.join(directory, "data")]
-        create = [program, "keys", "create", "--name", "bench", "--scope", "admin", *data]
-        self.key = subprocess.check_output(create, stderr=subprocess.DEVNULL, text=True).strip()
-        log = os.path.join(directory, "log")
-        serve = [program, "serve", "--listen", "127.0.0.1:0", *data]
-        self.process = subprocess.Popen(serve, stderr=open(log, "w"))
-        self.url = None
-        while self.url is None:
-            assert self.process.poll() is None, open(log).read()
-            time.sleep(0.1)
-            found = re.search(r"relayrisk listens on (http://\S+)", open(log).read())
-            self.url = found and found[1]
-        while not self.is_ready():
-            time.sleep(0.1)
-
-    def is_ready(self):
-        try:
-            return urllib.request.urlopen(self.url + "/readyz").status == 200
-        except OSError:
-            return False
-
-    def call(self, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data)
-        request.add_header("Authorization", "Bearer " + self.key)
-        if data:
-            request.add_header("Content-Type", "application/json")
-        return json.load(urllib.request.urlopen(request))
-
-    def timed(self, path):
-        start = time.perf_counter()
-        answer = self.call(path)
-        return time.perf_counter() - start, answer
-
-    def stop(self):
-        self.process.terminate()
-        assert self.process.wait() == 0
+def timed(service, path):
+    start = time.perf_counter()
+    answer = service.call(path)
+    return time.perf_counter() - start, answer
 
 
 def fill(service, start, end):
@@ -89,8 +50,7 @@ def fill(service, start, end):
 
 
 with tempfile.TemporaryDirectory(prefix="relayrisk-history-") as directory:
-    os.chmod(directory, 0o711)
-    service = Service(directory)
+    service = Service(program, directory)
     try:
         end = int(time.time()) - 60
         start = end - DAYS * 86_400
@@ -98,12 +58,12 @@ with tempfile.TemporaryDirectory(prefix="relayrisk-history-") as directory:
         score = "/v1/providers/acme/score"
         history = f"{score}/history?points={POINTS}&from={stamp(start)}&to={stamp(end)}"
         once = f"{score}?as_of={stamp(end)}"
-        service.timed(history)
+        timed(service, history)
         times = []
         for _ in range(rounds):
-            many, answer = service.timed(history)
+            many, answer = timed(service, history)
             assert len(answer["items"]) == POINTS
-            one, _answer = service.timed(once)
+            one, _answer = timed(service, once)
             times.append((many, one, many / one))
         many, one, ratio = (statistics.median(column) for column in zip(*times))
         print(f"| history of {POINTS} points over {RESULTS:,} results, from request to answer | {many * 1e3:,.0f} ms "

@@ -14,88 +14,40 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+from private_service import Service, cpu_seconds
 
 program, floor_program = map(os.path.realpath, sys.argv[1:3])
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 SECONDS = 3
-TICKS = os.sysconf("SC_CLK_TCK")
 FLOOR_PORT = 18099
 
 
-class Service:
-    """The release build on a private cluster, with one relay that five sources have probed."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        data = ["--data-dir", os.path.join(directory, "data")]
-        quiet = open(os.path.join(directory, "log"), "w")
-        self.key = subprocess.check_output(
-            [program, "keys", "create", "--name", "bench", "--scope", "admin", *data], stderr=quiet, text=True
-        ).strip()
-        log = os.path.join(directory, "serve.log")
-        self.process = subprocess.Popen(
-            [program, "serve", "--listen", "127.0.0.1:0", *data], stderr=open(log, "w"), stdout=quiet
-        )
-        for _ in range(200):
-            time.sleep(0.1)
-            found = re.search(r"relayrisk listens on (http://\S+)", open(log).read())
-            if found and self.is_ready(found[1]):
-                break
-        self.url = found[1]
-
-    @staticmethod
-    def is_ready(url):
-        try:
-            return urllib.request.urlopen(url + "/readyz").status == 200
-        except OSError:
-            return False
-
-    def call(self, method, path, body=None, content_type="application/json"):
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, method=method)
-        request.add_header("Authorization", "Bearer " + self.key)
-        if data is not None:
-            request.add_header("Content-Type", content_type)
-        return urllib.request.urlopen(request)
-
-    def fill(self):
-        sources = ["ash", "birch", "cedar", "dogwood", "elm"]
-        for source in sources:
-            self.call("POST", "/v1/sources", {"slug": source, "name": source})
-        self.call("POST", "/v1/providers", {"slug": "acme", "name": "Acme", "hosts": ["acme.example"]})
-        checks = json.load(self.call("GET", "/v1/checks?limit=500"))["items"]
-        seen = time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(time.time() - 86400))
-        for source in sources:
-            results = [
-                {
-                    "provider": "acme", "source": source, "check": check["id"], "observed_at": seen,
-                    "outcome": "fail" if number % 7 == 0 else "pass",
-                }
-                for number, check in enumerate(checks)
-            ]
-            answer = json.load(self.call("POST", "/v1/probe-results", {"results": results}))
-            assert answer["rejected"] == 0, answer
-
-    def register(self, count):
-        lines = "\n".join(
-            json.dumps({"slug": f"relay-{n}", "name": f"Relay {n}", "hosts": [f"relay-{n}.example"]})
-            for n in range(count)
-        )
-        self.call("POST", "/v1/providers/import", lines.encode(), "application/x-ndjson")
-
-    def stop(self):
-        self.process.terminate()
-        assert self.process.wait() == 0
+def fill(service):
+    sources = ["ash", "birch", "cedar", "dogwood", "elm"]
+    for source in sources:
+        service.call("/v1/sources", {"slug": source, "name": source})
+    service.call("/v1/providers", {"slug": "acme", "name": "Acme", "hosts": ["acme.example"]})
+    checks = service.call("/v1/checks?limit=500")["items"]
+    seen = time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(time.time() - 86400))
+    for source in sources:
+        results = [
+            {
+                "provider": "acme", "source": source, "check": check["id"], "observed_at": seen,
+                "outcome": "fail" if number % 7 == 0 else "pass",
+            }
+            for number, check in enumerate(checks)
+        ]
+        answer = service.call("/v1/probe-results", {"results": results})
+        assert answer["rejected"] == 0, answer
 
 
-def cpu_seconds(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def resident_megabytes(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1]) / 1024
+def register(service, count):
+    lines = "\n".join(
+        json.dumps({"slug": f"relay-{n}", "name": f"Relay {n}", "hosts": [f"relay-{n}.example"]})
+        for n in range(count)
+    )
+    service.open("/v1/providers/import", lines.encode(), "application/x-ndjson")
 
 
 def load(pid, url, connections, headers=(), script=None):
@@ -134,13 +86,12 @@ def row(work, measured, against, goal):
 
 
 with tempfile.TemporaryDirectory(prefix="relayrisk-bench-") as directory:
-    os.chmod(directory, 0o711)
-    service = Service(directory)
+    service = Service(program, directory)
     floor = None
     try:
-        service.fill()
+        fill(service)
         score = "/v1/providers/acme/score"
-        answer = service.call("GET", score)
+        answer = service.open(score)
         body = os.path.join(directory, "body")
         open(body, "wb").write(answer.read())
         same = [
@@ -180,7 +131,7 @@ with tempfile.TemporaryDirectory(prefix="relayrisk-bench-") as directory:
 
         # The tag changes with the minute; one that matches nothing asks for the whole answer.
         def matching():
-            return with_tag(service.call("GET", score).headers["ETag"])()
+            return with_tag(service.open(score).headers["ETag"])()
 
         compare("GET with a matching ETag", "full answer", with_tag('"other"'), matching, "rate 1")
 
@@ -195,7 +146,7 @@ with tempfile.TemporaryDirectory(prefix="relayrisk-bench-") as directory:
             "each other", f"least to most {min(rates.values()) / max(rates.values()):.2f} (0.75)",
         )
 
-        service.register(9_990)
+        register(service, 9_990)
         many = os.path.join(directory, "many.lua")
         hosts = json.dumps({"hosts": [f"relay-{n}.example" for n in range(1000)]})
         open(many, "w").write(
@@ -217,7 +168,7 @@ with tempfile.TemporaryDirectory(prefix="relayrisk-bench-") as directory:
             "GET a score, 10,000 providers", f"{median(a[1] for a in after):.1f} us CPU",
             f"1 provider {full[1]:.1f} us CPU", f"{median(a[1] for a in after) / full[1]:.2f} times (1)",
         )
-        row("resident memory, 10,000 providers", f"{resident_megabytes(service.process.pid):.0f} MB", "", "")
+        row("resident memory, 10,000 providers", f"{service.resident_megabytes():.0f} MB", "", "")
     finally:
         if floor:
             floor.kill()

@@ -36,6 +36,12 @@ static const unsigned char migrations_0007_disputes_sql[] = {
 static const unsigned char migrations_0008_score_events_sql[] = {
 #embed "../../migrations/0008_score_events.sql"
 };
+static const unsigned char migrations_0009_retention_sql[] = {
+#embed "../../migrations/0009_retention.sql"
+};
+static const unsigned char migrations_0010_quotas_sql[] = {
+#embed "../../migrations/0010_quotas.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -52,6 +58,8 @@ static const ShippedFile files[] = {
     {"migrations/0006_methodologies.sql", migrations_0006_methodologies_sql, sizeof migrations_0006_methodologies_sql},
     {"migrations/0007_disputes.sql", migrations_0007_disputes_sql, sizeof migrations_0007_disputes_sql},
     {"migrations/0008_score_events.sql", migrations_0008_score_events_sql, sizeof migrations_0008_score_events_sql},
+    {"migrations/0009_retention.sql", migrations_0009_retention_sql, sizeof migrations_0009_retention_sql},
+    {"migrations/0010_quotas.sql", migrations_0010_quotas_sql, sizeof migrations_0010_quotas_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

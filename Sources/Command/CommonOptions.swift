@@ -48,6 +48,18 @@ func required(_ value: String?, _ name: String) throws -> String {
   return value
 }
 
+/// A flag that was set, or what its twin in the environment says.
+/// - Parameter name: the flag's, without dashes.
+/// - Throws: when the environment says neither true nor false.
+func flag(_ isSet: Bool, _ name: String) throws -> Bool {
+  let twin = twin(of: name)
+  switch environment(twin) {
+  case nil, "false": return isSet
+  case "true": return true
+  case let other?: throw ValidationError("\(twin) is \"\(other)\"; it must be true or false")
+  }
+}
+
 /// `data-dir` is `RELAYRISK_DATA_DIR`.
 func twin(of name: String) -> String {
   "RELAYRISK_" + name.uppercased().split(separator: "-").joined(separator: "_")

@@ -23,10 +23,21 @@ struct Keys: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The one source that the key posts for.", valueName: "slug"))
     var source: String?
 
+    @Option(
+      help: ArgumentHelp(
+        "How many requests the key may send in a minute to each instance. (default: no limit)", valueName: "n"))
+    var requestsPerMinute: Int?
+
+    @Option(
+      help: ArgumentHelp(
+        "How many results the key may send in a minute to each instance. (default: no limit)", valueName: "n"))
+    var resultsPerMinute: Int?
+
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
       let (name, scopes) = (try required(name, "name"), try scopes)
+      _ = try quota
       if scopes.isEmpty {
         throw ValidationError("Missing expected argument '--scope <scope>', and RELAYRISK_SCOPE is not set either.")
       }
@@ -37,6 +48,24 @@ struct Keys: AsyncParsableCommand {
     }
 
     private var boundSource: String? { source ?? environment("RELAYRISK_SOURCE") }
+
+    private var quota: KeyQuota {
+      get throws {
+        KeyQuota(
+          requestsPerMinute: try limit(requestsPerMinute, "requests-per-minute"),
+          resultsPerMinute: try limit(resultsPerMinute, "results-per-minute"))
+      }
+    }
+
+    private func limit(_ flag: Int?, _ name: String) throws -> Int? {
+      guard let text = flag.map(String.init) ?? environment(twin(of: name)) else { return nil }
+      guard let limit = Int(text), KeyQuota.range.contains(limit) else {
+        let range = KeyQuota.range
+        throw ValidationError(
+          "--\(name), or \(twin(of: name)), must be an integer from \(range.lowerBound) to \(range.upperBound)")
+      }
+      return limit
+    }
 
     /// Of the flags, or of a list with commas in the environment.
     private var scopes: [Scope] {
@@ -54,8 +83,9 @@ struct Keys: AsyncParsableCommand {
 
     func run() async throws {
       let (name, scopes, source) = (try required(name, "name"), try scopes, boundSource)
+      let quota = try quota
       let text = try await withService(common) { service in
-        try await service.createKey(name: name, scopes: scopes, source: source)
+        try await service.createKey(name: name, scopes: scopes, source: source, quota: quota)
       }
       print(text)
     }
@@ -70,7 +100,10 @@ struct Keys: AsyncParsableCommand {
       for key in try await withService(common, { try await $0.listKeys() }) {
         let scopes = key.scopes.map(\.rawValue).joined(separator: ",")
         let state = key.isRevoked ? "revoked" : "valid"
-        print("\(key.id)  \(state)  \(key.createdAt)  \(scopes)  \(key.source ?? "-")  \(key.name)")
+        let limits = [(key.quota.requestsPerMinute, "requests/min"), (key.quota.resultsPerMinute, "results/min")]
+          .compactMap { limit, unit in limit.map { "\($0) \(unit)" } }
+        let quota = limits.isEmpty ? "" : "  (\(limits.joined(separator: ", ")))"
+        print("\(key.id)  \(state)  \(key.createdAt)  \(scopes)  \(key.source ?? "-")  \(key.name)\(quota)")
       }
     }
   }

@@ -11,19 +11,8 @@ struct Migrate: AsyncParsableCommand {
 
   @OptionGroup var common: CommonOptions
 
-  /// The flag, or its twin in the environment.
-  private var onlyChecks: Bool {
-    get throws {
-      switch environment("RELAYRISK_CHECK") {
-      case nil, "false": return check
-      case "true": return true
-      case let other?: throw ValidationError("RELAYRISK_CHECK is \"\(other)\"; it must be true or false")
-      }
-    }
-  }
-
   func run() async throws {
-    let onlyChecks = try onlyChecks
+    let onlyChecks = try flag(check, "check")
     try await Backend.with(common, logger: try common.logger()) { backend in
       if onlyChecks {
         let pending = try await backend.pending()

@@ -9,9 +9,9 @@ struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Serves the HTTP API until SIGTERM or SIGINT.",
     discussion: """
-      Requests that were accepted are answered before it ends. A private cluster is migrated by itself; another \
-      database is waited for until `relayrisk migrate` has run. A socket that systemd hands over (LISTEN_FDS) is \
-      listened on instead of --listen.
+      Requests that were accepted are answered before it ends. A private cluster is migrated and maintained by itself; \
+      another database is waited for until `relayrisk migrate` has run, and needs `relayrisk maintain` every day. A \
+      socket that systemd hands over (LISTEN_FDS) is listened on instead of --listen.
       """)
 
   @Option(help: ArgumentHelp("Where to listen. (default: 127.0.0.1:8080)", valueName: "host:port"))
@@ -22,6 +22,8 @@ struct Serve: AsyncParsableCommand {
       "An origin whose pages may call, such as https://portal.example; may be repeated. In the environment they are "
         + "separated by commas. (default: none)", valueName: "origin"))
   var corsOrigin: [String] = []
+
+  @OptionGroup var retention: RetentionOptions
 
   @OptionGroup var common: CommonOptions
 
@@ -55,6 +57,7 @@ struct Serve: AsyncParsableCommand {
   func run() async throws {
     let logger = try common.logger()
     let crossOrigin = try crossOrigin
+    let maintenance = Maintenance(retentionMonths: try retention.months)
     // Before anything is started that would inherit it, too.
     let inherited = try InheritedSocket.take()
     let address = try inherited?.address ?? address
@@ -66,7 +69,8 @@ struct Serve: AsyncParsableCommand {
           services: [
             // Stopped in reverse: first no more requests, then no more news, then the database.
             .init(service: Supervising(backend: backend, logger: logger)),
-            .init(service: Following(service: service, backend: backend, logger: logger)),
+            .init(
+              service: Following(service: service, backend: backend, maintenance: maintenance, logger: logger)),
             .init(
               service: Listening(
                 service: service, address: address, inherited: inherited, crossOrigin: crossOrigin, logger: logger)),
@@ -97,10 +101,11 @@ struct Serve: AsyncParsableCommand {
 private struct Following: Service {
   let service: RiskService
   let backend: Backend
+  let maintenance: Maintenance
   let logger: Logger
 
   private static let retrySeconds = 1
-  private static let partitionsEverySeconds = 6 * 3600
+  private static let maintainedEverySeconds = 6 * 3600
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
@@ -108,7 +113,8 @@ private struct Following: Service {
       logger.info("ready")
       await withTaskGroup(of: Void.self) { group in
         group.addTask { await service.follow() }
-        group.addTask { await keepPartitions() }
+        // Another database's tables are not this program's to change.
+        if backend.isPrivate { group.addTask { await maintain() } }
         await group.waitForAll()
       }
     }
@@ -137,14 +143,14 @@ private struct Following: Service {
     return false
   }
 
-  private func keepPartitions() async {
+  private func maintain() async {
     while !Task.isCancelled {
       do {
-        try await RiskService.makePartitions(in: backend.database)
+        try await service.maintain(maintenance) { logger.debug("maintained", metadata: ["what": "\($0)"]) }
       } catch {
-        logger.error("partitions were not made", metadata: ["reason": "\(error)"])
+        logger.error("the database was not maintained", metadata: ["reason": "\(error)"])
       }
-      try? await Task.sleep(for: .seconds(Self.partitionsEverySeconds))
+      try? await Task.sleep(for: .seconds(Self.maintainedEverySeconds))
     }
   }
 }

@@ -50,13 +50,18 @@ enum ContentCoding {
 extension Response {
   /// Whether the coding of the answer is the client's to choose.
   var isCodable: Bool {
-    guard status != 204, status != 304, bodyBytes >= ContentCoding.codedBodyBytesMin,
-      header("Content-Encoding") == nil, let type = header("Content-Type")
+    guard status != 204, status != 304, isLong, header("Content-Encoding") == nil, let type = header("Content-Type")
     else { return false }
     return ContentCoding.isCompressible(type)
   }
 
-  /// How long the body is.
+  private var isLong: Bool {
+    // What is streamed does not fit into a piece. Without an end it says something now and then, which must not wait.
+    if case .stream(let stream) = body { return !stream.isEndless }
+    return bodyBytes >= ContentCoding.codedBodyBytesMin
+  }
+
+  /// How long the body is; 0 while nobody knows.
   var bodyBytes: Int {
     switch body {
     case .none, .stream: 0
@@ -69,7 +74,11 @@ extension Response {
   func gzipped() -> Response {
     var coded = self
     switch body {
-    case .none, .stream: break
+    case .none: break
+    case .stream(let stream):
+      guard let packed = stream.gzipped() else { return self }
+      coded.body = .stream(packed)
+      coded.headers = Self.gzipHeaders(headers)
     case .prepared(let prepared):
       if let twin = prepared.gzipTwin() { coded.body = .prepared(twin) }
     case .bytes(let bytes):

@@ -6,7 +6,8 @@ public struct CrossOriginPolicy: Sendable {
   private static let requestHeaders =
     "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Accept-Language"
   private static let responseHeaders =
-    "Content-Language, ETag, Evidence-As-Of, Link, Location, Retry-After, WWW-Authenticate, X-Request-Id"
+    "Content-Language, ETag, Evidence-As-Of, Link, Location, RateLimit, RateLimit-Policy, Retry-After, "
+    + "WWW-Authenticate, X-Request-Id"
 
   private let origins: Set<String>
 

@@ -170,7 +170,7 @@ final class Daemon: EventSource, @unchecked Sendable {
     let headLimit = Duration.seconds(limits.idleTimeoutSeconds + limits.requestDeadlineSeconds)
     for connection in connections.values {
       if let exchange = connection.exchange {
-        if now >= exchange.deadline {
+        if now >= exchange.deadline, exchange.incoming?.heldSince == nil {
           exchange.expire(Problem(.deadlineExceeded, "the request took longer than it may"))
         } else if exchange.state == .reading, connection.isEndedByPeer {
           connection.cut()

@@ -33,7 +33,9 @@ extension Exchange {
         case .direct(let handler): return .response(await self.packed(try handler(request)))
         case .async(let handler): return .response(await self.packed(try await handler(request)))
         case .refuse(let problem): return .failure(problem)
+        case .stream: preconditionFailure("a streamed body is not collected")
         case .later(let decide): return .admission(await decide())
+        case .noting: return .admission(handler)
         }
       } catch {
         return .failure(error)
@@ -46,12 +48,7 @@ extension Exchange {
     do throws(Gzip.Fault) {
       return try Gzip.decompressed(packed, bytesMax: route.bodyBytesMax)
     } catch {
-      switch error {
-      case .tooLarge:
-        throw Problem(.bodyTooLarge, "the body unpacks to more than the \(route.bodyBytesMax) bytes that are taken")
-      case .malformed:
-        throw Problem(.malformedRequest, "the body is not whole gzip members and nothing else")
-      }
+      throw error == .tooLarge ? .bodyTooLarge(route.bodyBytesMax, unpacked: true) : .malformedGzip
     }
   }
 

@@ -83,10 +83,18 @@ extension Exchange {
     switch admission {
     case .refuse(let problem): return refuse(problem)
     case .later(let decide): return wait { .admission(await decide()) }
+    case .noting(let notes, let admission):
+      self.notes = notes
+      return take(admission)
     case .direct, .async:
-      if let problem = notAcceptable() ?? bodyRefusal() { return refuse(problem) }
+      if let problem = notAcceptable() ?? bodyRefusal(bytesMax: route?.bodyBytesMax ?? 0) { return refuse(problem) }
       handler = admission
       stage = .body
+      return .YES
+    case .stream(let bytesMax, let handler):
+      if let problem = notAcceptable() ?? bodyRefusal(bytesMax: bytesMax) { return refuse(problem) }
+      stage = .body
+      beginStream(bytesMax: bytesMax, handler)
       return .YES
     }
   }
@@ -102,12 +110,12 @@ extension Exchange {
 
   /// Why the body must not come, from what the head says of it. After the admission: who has no key learns nothing of
   /// limits and types.
-  private func bodyRefusal() -> Problem? {
+  private func bodyRefusal(bytesMax: Int) -> Problem? {
     guard let route, let framing, framing.body != .none else { return nil }
-    if case .length(let bytes) = framing.body, bytes > route.bodyBytesMax || route.contentTypes.isEmpty {
-      return tooLarge(route)
+    if case .length(let bytes) = framing.body, bytes > bytesMax || route.contentTypes.isEmpty {
+      return tooLarge(route, bytesMax)
     }
-    if framing.body == .chunked, route.contentTypes.isEmpty { return tooLarge(route) }
+    if framing.body == .chunked, route.contentTypes.isEmpty { return tooLarge(route, bytesMax) }
     guard let isPacked = Self.isPacked(headers.all("Content-Encoding")) else {
       return Problem(
         .unsupportedMediaType, "Content-Encoding must be gzip or identity",
@@ -123,11 +131,9 @@ extension Exchange {
     return nil
   }
 
-  func tooLarge(_ route: Route) -> Problem {
-    Problem(
-      .bodyTooLarge,
-      route.contentTypes.isEmpty
-        ? "this resource takes no body" : "the body is longer than the \(route.bodyBytesMax) bytes that are taken")
+  func tooLarge(_ route: Route, _ bytesMax: Int) -> Problem {
+    route.contentTypes.isEmpty
+      ? Problem(.bodyTooLarge, "this resource takes no body") : .bodyTooLarge(bytesMax, unpacked: false)
   }
 
   // MARK: - Refusals

@@ -59,7 +59,9 @@ extension Exchange {
       if isCodable { headers = headers.varying(on: "Accept-Encoding") }
     case .prepared(let prepared):
       // The short way, for reads: nothing is copied or added, every loop sends from the same memory.
-      if headers.isEmpty, requestID == nil, daemon.crossOrigin == nil, !closes, response.status == prepared.status {
+      if headers.isEmpty, notes == nil, requestID == nil, daemon.crossOrigin == nil, !closes,
+        response.status == prepared.status
+      {
         if let reuse = response.reuse { keep(prepared, isNotModified: isNotModified, reuse) }
         return try queue(prepared, isNotModified: isNotModified)
       }
@@ -68,11 +70,13 @@ extension Exchange {
     case .stream(let stream):
       // libmicrohttpd 0.9.75 ends chunks after the head of a HEAD, too: nothing may follow on the connection.
       closes = closes || stream.isEndless || methodName == Method.head.rawValue
+      if isCodable { headers = headers.varying(on: "Accept-Encoding") }
       streamed = StreamedBody(stream, daemon: daemon, handle: handle, requestID: self.requestID)
     }
     // With the body, which is not sent with this status: the length announced has to be the representation's.
     if isNotModified { headers = ConditionalRequest.headersKept(headers) }
     if let requestID { headers.append(("X-Request-Id", requestID)) }
+    if let notes { headers += notes() }
     headers = withCrossOrigin(headers)
     let status = isNotModified ? 304 : response.status
     if let streamed, !isNotModified {
@@ -138,7 +142,8 @@ extension Exchange {
   func cutOff() -> MHD_Result {
     if let refusal, case .bytes(let body) = refusal.body {
       var text = "HTTP/1.1 \(refusal.status) Refused\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n"
-      for header in withCrossOrigin(refusal.headers) { text += "\(header.name): \(header.value)\r\n" }
+      let headers = withCrossOrigin(refusal.headers + (notes?() ?? []))
+      for header in headers { text += "\(header.name): \(header.value)\r\n" }
       text += "X-Request-Id: \(requestID)\r\nContent-Length: \(body.count)\r\n\r\n"
       let bytes = Array(text.utf8) + body
       // The socket does not block, and a full buffer is not waited for: this client is not owed more.

@@ -45,12 +45,21 @@ final class Exchange: @unchecked Sendable {
   /// Set when the request is refused but its body still has to be dropped.
   var refusal: Response?
   var handler: Admission?
+  /// Headers of the answer that the admission asked for.
+  var notes: (@Sendable () -> [(name: String, value: String)])?
   /// What the same request was answered with before.
   var known: AnswerMemory.Answer?
   /// Version and fields, to recognise the same request again; empty when its answer is not to be kept.
   var section: [UInt8] = []
   var outcome: Outcome?
   var task: Task<Void, Never>?
+  /// The body of the request, while it is read as it comes.
+  var incoming: IncomingBody?
+  var streamBytesMax = 0
+  /// By how much the deadline was put off because bytes came.
+  var creditedSeconds = 0.0
+  /// Of the body, since the handler was done with it.
+  var bytesDropped = 0
   /// The body of the answer, while one is made as it is sent.
   var streamed: StreamedBody?
 
@@ -93,7 +102,7 @@ final class Exchange: @unchecked Sendable {
         return receive(bytes)
       }
       stage = .handler
-      return runHandler()
+      return incoming == nil ? runHandler() : endStream()
     case .handler: return takeOutcome()
     case .replied: return .NO
     }
@@ -102,6 +111,7 @@ final class Exchange: @unchecked Sendable {
   /// Takes a piece of the body. libmicrohttpd accepts no answer here, so a refusal waits for the end of the body.
   private func receive(_ bytes: UnsafeRawBufferPointer) -> MHD_Result {
     bodyBytesReceived += bytes.count
+    if let incoming { return receive(bytes, incoming) }
     guard refusal == nil, let route else {
       // A declared body that is refused was let in because it is short; only a chunked one can grow beyond that.
       let allowed = (route?.bodyBytesMax ?? 0) + daemon.limits.refusedBodyBytesMax
@@ -109,7 +119,7 @@ final class Exchange: @unchecked Sendable {
     }
     guard bodyBytesReceived <= route.bodyBytesMax else {
       body = []
-      refusal = problemResponse(tooLarge(route))
+      refusal = problemResponse(tooLarge(route, route.bodyBytesMax))
       return .YES
     }
     if body.isEmpty, case .length(let total) = framing?.body {
@@ -146,7 +156,7 @@ final class Exchange: @unchecked Sendable {
       return wait {
         do { return .response(await self.packed(try await handler(request))) } catch { return .failure(error) }
       }
-    case .refuse, .later: return .NO
+    case .stream, .refuse, .later, .noting: return .NO
     }
   }
 
@@ -180,7 +190,7 @@ final class Exchange: @unchecked Sendable {
     }
   }
 
-  private func takeOutcome() -> MHD_Result {
+  func takeOutcome() -> MHD_Result {
     // A connection that nobody resumed is not called; should it be, it is cut rather than answered wrongly.
     guard let outcome else { return .NO }
     self.outcome = nil
@@ -198,7 +208,9 @@ final class Exchange: @unchecked Sendable {
   /// The deadline has passed, or the server gives up waiting for the handler.
   func expire(_ problem: @autoclosure () -> Problem) {
     switch state.expire() {
-    case .close: connection.cut()
+    case .close:
+      connection.cut()
+      incoming?.fail(problem())
     case .abandon:
       outcome = .abandoned(problem())
       task?.cancel()
@@ -219,6 +231,8 @@ final class Exchange: @unchecked Sendable {
     state.reply()
     task?.cancel()
     task = nil
+    incoming?.fail(CancellationError())
+    incoming = nil
     if let streamed {
       responseBodyBytes = streamed.bytesSent
       streamed.end()

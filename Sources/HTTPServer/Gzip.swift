@@ -1,4 +1,5 @@
 internal import CZlib
+import Synchronization
 
 /// gzip (RFC 1952), by zlib.
 enum Gzip {
@@ -11,9 +12,9 @@ enum Gzip {
   }
 
   /// 32 KiB of history, the most there is; the 16 says gzip and not zlib's own form.
-  private static let windowBits: Int32 = 15 + 16
+  static let windowBits: Int32 = 15 + 16
   /// Unpacked at a time: what a body that lies about itself can cost beyond its limit.
-  private static let pieceBytes = 64 * 1024
+  fileprivate static let pieceBytes = 64 * 1024
 
   /// Packs `bytes` as one member. It takes about a millisecond for 64 KiB of JSON.
   /// - Returns: nil when no memory is left for it.
@@ -73,6 +74,82 @@ enum Gzip {
       case Z_STREAM_END: guard inflateReset(&stream) == Z_OK else { throw .malformed }
       case Z_OK where stream.avail_in > 0 || stream.avail_out == 0: continue
       default: throw .malformed
+      }
+    }
+  }
+}
+
+extension BodyStream {
+  /// The same as one member, which costs 256 KiB while it is sent; nil when there is no memory for that.
+  func gzipped() -> BodyStream? {
+    guard let packer = GzipPacker.make() else { return nil }
+    return BodyStream(isEndless: isEndless) {
+      while !packer.isFinished {
+        let piece = try await next()
+        // A piece takes up to a millisecond, for which a loop would be held up.
+        let packed = await withTaskExecutorPreference(globalConcurrentExecutor) { packer.pack(piece) }
+        // zlib keeps what it has not made up its mind about.
+        if !packed.isEmpty { return packed }
+      }
+      return nil
+    }
+  }
+}
+
+/// Packs a body that comes in pieces.
+private final class GzipPacker: Sendable {
+  /// Where it is, because zlib holds the stream to its address.
+  private struct Stream: ~Copyable {
+    let pointer: UnsafeMutablePointer<z_stream>
+    var isFinished = false
+
+    init(_ pointer: UnsafeMutablePointer<z_stream>) { self.pointer = pointer }
+
+    deinit {
+      deflateEnd(pointer)
+      pointer.deallocate()
+    }
+  }
+
+  private let stream: Mutex<Stream>
+
+  private init(_ stream: consuming sending Stream) { self.stream = Mutex(stream) }
+
+  /// Nil when no memory is left for it.
+  static func make() -> GzipPacker? {
+    let pointer = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+    pointer.initialize(to: z_stream())
+    let status = deflateInit2_(
+      pointer, Z_DEFAULT_COMPRESSION, Z_DEFLATED, Gzip.windowBits, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
+      Int32(MemoryLayout<z_stream>.size))
+    guard status == Z_OK else {
+      pointer.deallocate()
+      return nil
+    }
+    return GzipPacker(Stream(pointer))
+  }
+
+  var isFinished: Bool { stream.withLock { $0.isFinished } }
+
+  /// - Parameter piece: nil at the end.
+  func pack(_ piece: [UInt8]?) -> [UInt8] {
+    stream.withLock { stream in
+      stream.isFinished = piece == nil
+      let zlib = stream.pointer
+      return (piece ?? []).withUnsafeBufferPointer { bytes in
+        zlib.pointee.next_in = UnsafeMutablePointer(mutating: bytes.baseAddress)
+        zlib.pointee.avail_in = UInt32(bytes.count)
+        var packed: [UInt8] = []
+        repeat {
+          packed += [UInt8](unsafeUninitializedCapacity: Gzip.pieceBytes) { storage, count in
+            zlib.pointee.next_out = storage.baseAddress
+            zlib.pointee.avail_out = UInt32(Gzip.pieceBytes)
+            // Nothing but a full buffer stops it: the state is its own, and the input is in memory.
+            deflate(zlib, piece == nil ? Z_FINISH : Z_NO_FLUSH)
+            count = Gzip.pieceBytes - Int(zlib.pointee.avail_out)
+          }
+        } while zlib.pointee.avail_out == 0
+        return packed
       }
     }
   }

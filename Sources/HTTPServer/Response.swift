@@ -9,7 +9,7 @@ public struct Response: Sendable {
     case bytes([UInt8])
     /// `headers` are added to those it was prepared with.
     case prepared(PreparedResponse)
-    /// Sent in chunks, or to an HTTP/1.0 client until the connection ends. Never packed.
+    /// Sent in chunks, or to an HTTP/1.0 client until the connection ends. Packed unless it is endless.
     case stream(BodyStream)
   }
 

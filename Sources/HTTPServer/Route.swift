@@ -4,10 +4,17 @@ public enum Admission: Sendable {
   case direct(@Sendable (Request) throws -> Response)
   /// Answered by a task that runs on the loop; nothing in it may block.
   case async(@Sendable (Request) async throws -> Response)
+  /// Answered by a task that reads the body as it comes, of at most `bytesMax` bytes unpacked: the request has none. It
+  /// runs on the loop; nothing in it may block. What it leaves unread is dropped. A body may take as long as it goes
+  /// on with `ServerLimits.bodyBytesPerSecondMin`.
+  case stream(bytesMax: Int, @Sendable (Request, inout BodyReader) async throws -> Response)
   /// Answered with the problem, the body dropped.
   case refuse(Problem)
   /// Decided by a task, still before the body is read. It may come to another `.later`.
   case later(@Sendable () async -> Admission)
+  /// Another decision, and headers for whatever the request is answered with, refusals included: asked for when the
+  /// answer is sent.
+  indirect case noting(@Sendable () -> [(name: String, value: String)], Admission)
 }
 
 /// One method of one pattern of paths.

@@ -12,6 +12,9 @@ public struct ServerLimits: Sendable, Equatable {
   /// From the moment the head is there: a body not complete by then closes the connection, a handler not done by then
   /// is cancelled and 504 answered. A head has as long, and the time a connection may be idle, to arrive.
   public var requestDeadlineSeconds: Int
+  /// What a body that is read as it comes has to bring on average, beyond the deadline: the time that the handler takes
+  /// for it does not count.
+  public var bodyBytesPerSecondMin: Int
   /// Bytes of a refused body that are read and dropped so that the client sees the answer.
   public var refusedBodyBytesMax: Int
   /// How long `stop()` waits for requests in flight before it cancels them.
@@ -19,14 +22,15 @@ public struct ServerLimits: Sendable, Equatable {
 
   public init(
     connectionsMax: Int = 8192, connectionsPerAddressMax: Int = 0, connectionMemoryBytesMax: Int = 32 * 1024,
-    idleTimeoutSeconds: Int = 15, requestDeadlineSeconds: Int = 30, refusedBodyBytesMax: Int = 1024 * 1024,
-    drainGraceSeconds: Int = 30
+    idleTimeoutSeconds: Int = 15, requestDeadlineSeconds: Int = 30, bodyBytesPerSecondMin: Int = 4 * 1024,
+    refusedBodyBytesMax: Int = 1024 * 1024, drainGraceSeconds: Int = 30
   ) {
     self.connectionsMax = connectionsMax
     self.connectionsPerAddressMax = connectionsPerAddressMax
     self.connectionMemoryBytesMax = connectionMemoryBytesMax
     self.idleTimeoutSeconds = idleTimeoutSeconds
     self.requestDeadlineSeconds = requestDeadlineSeconds
+    self.bodyBytesPerSecondMin = bodyBytesPerSecondMin
     self.refusedBodyBytesMax = refusedBodyBytesMax
     self.drainGraceSeconds = drainGraceSeconds
   }

@@ -78,7 +78,7 @@ public struct JSONFields {
   }
 
   private mutating func value<Value>(of index: Int, _ read: (JSONField) throws -> Value) -> Value? {
-    let field = JSONField(value: members[index].value, pointer: jsonPointer(pointer, members[index].name))
+    let field = JSONField(value: members[index].value, name: members[index].name, in: pointer)
     do {
       return try read(field)
     } catch let error as JSONFault {
@@ -105,12 +105,23 @@ public struct JSONFaults: Error, Sendable, Equatable {
 /// One value and its place.
 public struct JSONField {
   public let value: JSONValue
-  public let pointer: String
+  private let base: String
+  private let name: String?
 
   public init(value: JSONValue, pointer: String) {
     self.value = value
-    self.pointer = pointer
+    base = pointer
+    name = nil
   }
+
+  init(value: JSONValue, name: String, in base: String) {
+    self.value = value
+    self.base = base
+    self.name = name
+  }
+
+  /// Put together when it is asked for: most fields have no fault.
+  public var pointer: String { name.map { jsonPointer(base, $0) } ?? base }
 
   public func fault(_ detail: String) -> JSONFault { JSONFault(pointer: pointer, detail: detail) }
 
@@ -147,10 +158,16 @@ public struct JSONField {
   /// One of the cases, by raw value.
   public func oneOf<Choice: RawRepresentable & CaseIterable>(_: Choice.Type) throws -> Choice
   where Choice.RawValue == String {
-    let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
-    guard case .string(let string) = value else { throw fault("must be one of \(names), not \(value.typeName)") }
-    guard let choice = Choice(rawValue: string) else { throw fault("must be one of \(names)") }
+    guard case .string(let string) = value else {
+      throw fault("must be one of \(Self.names(of: Choice.self)), not \(value.typeName)")
+    }
+    guard let choice = Choice(rawValue: string) else { throw fault("must be one of \(Self.names(of: Choice.self))") }
     return choice
+  }
+
+  private static func names<Choice: RawRepresentable & CaseIterable>(of _: Choice.Type) -> String
+  where Choice.RawValue == String {
+    Choice.allCases.map(\.rawValue).joined(separator: ", ")
   }
 
   /// Reads each element and collects all their faults.

@@ -9,6 +9,9 @@ import Logging
 public final class Database: Sendable {
   private let pool: ConnectionPool
 
+  /// Where all connections live.
+  public var loop: EventLoop { pool.loop }
+
   /// All connections live on `loop`, which runs until after `close()`.
   public init(_ configuration: DatabaseConfiguration, loop: EventLoop, logger: Logger) {
     precondition(PQisthreadsafe() == 1, "libpq was built without thread safety")

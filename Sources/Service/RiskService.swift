@@ -24,6 +24,8 @@ public final class RiskService: Sendable {
     let methodologyStore: MethodologyStore
     let decisions: DecisionStore
     let disputes: DisputeStore
+    let horizon: Horizon
+    let retention: RetentionStore
     let keyRing: KeyRing
     let registry: Registry
     let board: ScoreBoard
@@ -32,8 +34,12 @@ public final class RiskService: Sendable {
     let publications: PublicationStore
     let publisher: ScorePublisher
     let events: EventHub
+    let streamPermits: StreamPermits
     let requestMetrics: RequestMetrics
     let intakeMetrics: IntakeMetrics
+
+    /// Slow clients that began in different minutes keep as many states of all scores: some 10 MB of 10,000 providers.
+    private static let streamsCountMax = 32
 
     init(database: Database, catalogue: Catalogue, clock: Clock, logger: Logger) {
       self.database = database
@@ -45,12 +51,14 @@ public final class RiskService: Sendable {
       keys = KeyStore(database: database, changes: changes)
       sources = SourceStore(database: database, changes: changes)
       providers = ProviderStore(database: database, changes: changes)
-      results = ResultStore(database: database, methodology: catalogue.methodology)
+      results = ResultStore(database: database, methodology: catalogue.methodology, changes: changes)
       methodologies = MethodologyRegister(shipped: catalogue.scoringMethodology)
       methodologyStore = MethodologyStore(database: database, changes: changes, register: methodologies)
       decisions = DecisionStore(database: database, changes: changes)
       disputes = DisputeStore(database: database, changes: changes, methodologies: methodologyStore)
-      keyRing = KeyRing()
+      horizon = Horizon(database: database)
+      retention = RetentionStore(database: database, methodologies: methodologyStore, changes: changes)
+      keyRing = KeyRing(clock: clock)
       registry = Registry()
       board = ScoreBoard()
       scorer = Scorer(
@@ -61,6 +69,7 @@ public final class RiskService: Sendable {
       self.events = events
       publisher = ScorePublisher(
         scorer: scorer, index: scoreIndex, store: publications, onEvents: { events.append($0, of: $1) })
+      streamPermits = StreamPermits(countMax: Self.streamsCountMax)
       requestMetrics = RequestMetrics()
       intakeMetrics = IntakeMetrics()
     }
@@ -72,6 +81,7 @@ public final class RiskService: Sendable {
   private let idempotencyOnceLoaded = Mutex<Idempotency?>(nil)
   private let gateOfServer = Mutex<ConnectionGate?>(nil)
   private let reader: EventLoop
+  private let intakeLimits: Intake.Limits
 
   /// The migrations that the service needs.
   public static var migrations: [Migration] { ShippedFiles.migrations }
@@ -80,7 +90,17 @@ public final class RiskService: Sendable {
   ///   - database: with all migrations applied by the time `load` is called.
   ///   - reader: a loop that answers no requests, where large bodies are read; it runs for as long as the service.
   /// - Throws: what is wrong with a shipped document; never in a build that passed its tests.
-  public init(database: Database, reader: EventLoop, clock: Clock = .system, logger: Logger) throws {
+  public convenience init(
+    database: Database, reader: EventLoop, clock: Clock = .system, logger: Logger
+  ) throws {
+    try self.init(
+      database: database, reader: reader, clock: clock, intakeLimits: Intake.Limits(), logger: logger)
+  }
+
+  init(
+    database: Database, reader: EventLoop, clock: Clock, intakeLimits: Intake.Limits, logger: Logger
+  ) throws {
+    self.intakeLimits = intakeLimits
     parts = Parts(database: database, catalogue: try Catalogue(), clock: clock, logger: logger)
     feed = ChangeFeed(parts)
     self.reader = reader
@@ -123,9 +143,12 @@ public final class RiskService: Sendable {
     }
     intakeOnceLoaded.withLock {
       $0 = Intake(
-        store: parts.results, methodologies: parts.methodologyStore, changes: parts.changes, board: parts.board,
+        writer: BatchWriter(
+          store: parts.results, methodologies: parts.methodologyStore, changes: parts.changes, board: parts.board,
+          clock: parts.clock, metrics: parts.intakeMetrics, logger: parts.logger,
+          readChanges: { [feed] in feed.readSoon() }),
         clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey, metrics: parts.intakeMetrics,
-        logger: parts.logger)
+        limits: intakeLimits, loop: parts.database.loop)
     }
   }
 
@@ -135,11 +158,12 @@ public final class RiskService: Sendable {
       group.addTask { [feed] in await feed.follow() }
       group.addTask { [parts] in
         while !Task.isCancelled {
+          let begin = ContinuousClock.now
           await parts.scoreIndex.sweep()
           await parts.publisher.refresh()
           // Without its database an instance shows what was published before.
           try? await parts.publisher.catchUp()
-          try? await Task.sleep(for: .milliseconds(ChangeFeed.pollMilliseconds))
+          try? await Task.sleep(for: Self.rest(after: ContinuousClock.now - begin))
         }
       }
       group.addTask { [parts] in
@@ -149,10 +173,21 @@ public final class RiskService: Sendable {
         }
       }
       group.addTask { [parts] in
+        while !Task.isCancelled {
+          // Told in metrics alone; the next time is soon enough.
+          try? await parts.horizon.loadPartitions()
+          try? await Task.sleep(for: .seconds(Horizon.partitionsEverySeconds))
+        }
+      }
+      group.addTask { [parts] in
         await ScoreSweeper(database: parts.database, publisher: parts.publisher, logger: parts.logger).run()
       }
     }
   }
+
+  /// How long work rests that is done again and again: when all scores move all the time, looking after them takes a
+  /// fifth of a core and no more.
+  static func rest(after work: Duration) -> Duration { max(.milliseconds(ChangeFeed.pollMilliseconds), work * 4) }
 
   /// Makes the partitions that results will need; by the owner of the tables.
   public static func makePartitions(in database: Database, clock: Clock = .system) async throws {

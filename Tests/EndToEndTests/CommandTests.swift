@@ -7,8 +7,8 @@ import Testing
     let help = try await Program.run(["--help"])
     #expect(help.status == 0)
     for word in [
-      "serve", "migrate", "keys", "import", "post", "verify", "score", "demo", "database", "RELAYRISK_DATA_DIR",
-      "keys create", "--generate-completion-script",
+      "serve", "migrate", "maintain", "keys", "import", "post", "verify", "score", "demo", "database",
+      "RELAYRISK_DATA_DIR", "keys create", "--generate-completion-script",
     ] { #expect(help.output.contains(word), "\(word)") }
     #expect(help.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
     let own = "/tmp/relayrisk-test-no-such-directory"
@@ -17,8 +17,10 @@ import Testing
       (["keys", "create", "--scope", "admin"], 64, "RELAYRISK_NAME"),
       (["keys", "create", "--name", "x"], 64, "RELAYRISK_SCOPE"),
       (["keys", "create", "--name", "x", "--scope", "results:write"], 64, "--source"),
+      (["keys", "create", "--name", "x", "--scope", "admin", "--requests-per-minute", "0"], 64, "from 1 to"),
       (["serve", "--listen", "nowhere"], 64, "such as 127.0.0.1:8080"),
       (["serve", "--log-format", "xml"], 64, "json or text"),
+      (["maintain", "--retention-months", "0"], 64, "1 to 1200 months"),
       (["serve", "--cors-origin", "https://portal.example/"], 64, "https://portal.example/"),
       (["import", "testssl", "/nonexistent", "--provider", "a", "--source", "b"], 1, "/nonexistent"),
       (["import", "testssl", "/nonexistent", "--source", "b"], 64, "RELAYRISK_PROVIDER"),
@@ -78,11 +80,20 @@ import Testing
     let bound = ["RELAYRISK_NAME": "n", "RELAYRISK_SCOPE": "results:write", "RELAYRISK_SOURCE": "demo-lab"]
     #expect(try await run(["keys", "create"], bound).status == 0)
     #expect(try await run(["keys", "list"], [:]).output.contains("results:write  demo-lab  n"))
+    let limited = bound.merging(["RELAYRISK_REQUESTS_PER_MINUTE": "60", "RELAYRISK_RESULTS_PER_MINUTE": "900"]) { $1 }
+    #expect(try await run(["keys", "create"], limited).status == 0)
+    #expect(try await run(["keys", "list"], [:]).output.contains("n  (60 requests/min, 900 results/min)"))
     let report = Document.top.appendingPathComponent("Tests/ServiceTests/Fixtures/testssl/3.0.8-good-flat.json").path
     let twins = ["RELAYRISK_PROVIDER": "harbor", "RELAYRISK_SOURCE": "demo-lab"]
     #expect(try await run(["import", "testssl", report], twins).output.contains("accepted"))
     #expect(try await run(["migrate"], ["RELAYRISK_CHECK": "true"]).output.isEmpty)
     #expect(try await run(["migrate"], ["RELAYRISK_CHECK": "perhaps"]).errors.contains("true or false"))
+    let maintained = try await run(["maintain"], ["RELAYRISK_DRY_RUN": "true", "RELAYRISK_RETENTION_MONTHS": "2"])
+    #expect(maintained.output.contains("results: none is older than 2 months by a whole month"), "\(maintained)")
+    #expect(maintained.output.contains("changes: 0 would be removed"))
+    #expect(try await run(["maintain"], [:]).output.contains("results: all are kept, as no retention is set"))
+    #expect(try await run(["maintain"], ["RELAYRISK_DRY_RUN": "1"]).errors.contains("true or false"))
+    #expect(try await run(["serve"], ["RELAYRISK_RETENTION_MONTHS": "x"]).errors.contains("must be a number"))
     #expect(try await run(["serve"], ["RELAYRISK_LISTEN": "nowhere"]).errors.contains("nowhere"))
     #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
     #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
@@ -100,13 +111,15 @@ import Testing
     // The list above is whole.
     var flags: Set<Substring> = []
     for command in [
-      ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["import", "testssl"], ["demo"], ["post"],
+      ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["import", "testssl"], ["demo"], ["maintain"],
+      ["post"],
     ] {
       flags.formUnion(try await Program.run(["help"] + command).output.matches(of: /--[a-z-]+/).map(\.output))
     }
     let known = [
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
-      "--log-format", "--cors-origin", "--help", "--url", "--key-file", "--timeout", "--spool", "--ca-file",
+      "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run", "--url", "--key-file", "--timeout",
+      "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }

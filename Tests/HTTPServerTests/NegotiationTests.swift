@@ -39,7 +39,13 @@ import Testing
       (["application/*;q=0, */*"], false), (["*/*;q=0"], false), (["application/problem+json"], false),
       (["application/jsonx"], false), (["application/xml, text/*"], false),
     ] { #expect(MediaRanges.accept(["application/json"], accept) == isTaken, "\(accept)") }
-    #expect(MediaRanges.accept(["application/json", "text/csv"], ["text/csv"]))
+    let types = ["application/json", "application/x-ndjson", "text/csv"]
+    for (accept, preferred) in [
+      ([], types[0]), (["*/*"], types[0]), (["text/csv"], types[2]), (["text/*, application/json;q=0.9"], types[2]),
+      (["text/csv", "application/x-ndjson"], types[1]), (["text/csv;q=0.2, application/*;q=0.1"], types[2]),
+      (["application/x-ndjson, */*;q=0.1"], types[1]), (["application/json;q=0, */*"], types[1]),
+      (["text/html, */*;q=0.8"], types[0]), (["text/html"], nil), (["text/csv;q=0"], nil),
+    ] as [([String], String?)] { #expect(MediaRanges.preferred(types, accept) == preferred, "\(accept)") }
   }
 
   @Test func aLanguageIsLookedUp() {

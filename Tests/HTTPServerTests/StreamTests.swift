@@ -1,7 +1,8 @@
 import Glibc
-import HTTPServer
 import Synchronization
 import Testing
+
+@testable import HTTPServer
 
 /// Bodies that are made while they are sent, over real sockets.
 @Suite(.serialized, .timeLimit(.minutes(2))) struct StreamTests {
@@ -48,7 +49,9 @@ import Testing
     .getAsync("/endless") { _ in
       let source = Source(alive, pieces: 2)
       let stream = EndlessPieces(source: source, news: news)
-      return Response(status: 200, body: .stream(BodyStream(isEndless: true) { try await stream.next() }))
+      return Response(
+        status: 200, headers: [("Content-Type", "text/event-stream")],
+        body: .stream(BodyStream(isEndless: true) { try await stream.next() }))
     }
   }
 
@@ -90,6 +93,35 @@ import Testing
       #expect(summary.isComplete)
       #expect(summary.responseBodyBytes == 1_800)
     }
+  }
+
+  /// As one member, whatever the pieces are; nothing of a stream without an end waits in a packer.
+  @Test(arguments: [1, 700, 100_000])
+  func aStreamIsPackedUnlessItIsEndless(pieceBytes: Int) async throws {
+    let alive = Source.Census()
+    let text = String(String(repeating: "abc defg hij ", count: 10_000).prefix(pieceBytes))
+    let routes = [
+      Self.route(alive, pieces: 20, text: text, waits: true), Self.endless(alive, Flag()), Route.hello,
+    ]
+    try await TestServer.run(routes) { server in
+      let client = try server.client()
+      for _ in 0..<2 {
+        let reply = try client.exchange("GET", "/stream", ["Accept-Encoding: gzip"])
+        #expect(reply["Content-Encoding"] == "gzip" && reply["Vary"] == "Accept-Encoding")
+        let packed = try client.readChunkedBytes()
+        let whole = String(repeating: text, count: 20)
+        #expect(try Gzip.decompressed(packed, bytesMax: 1 << 22) == Array(whole.utf8))
+        if pieceBytes > 1 { #expect(packed.count < whole.utf8.count / 4) }
+      }
+      #expect(try client.exchange("GET", "/stream")["Content-Encoding"] == nil)
+      #expect(try client.readChunks() == String(repeating: text, count: 20))
+      try client.request("GET", "/endless", ["Accept-Encoding: gzip"])
+      #expect(try client.read()["Content-Encoding"] == nil)
+      #expect(try client.readChunk() == "piece\n")
+      let leaving = try server.client()
+      #expect(try leaving.exchange("GET", "/stream", ["Accept-Encoding: gzip"]).status == 200)
+    }
+    await offThePool { #expect(eventually { Self.alive(alive) == 0 }) }
   }
 
   @Test func headAndHTTP10AreAnsweredWithoutChunks() async throws {
@@ -244,12 +276,20 @@ import Testing
 
 extension TestClient {
   /// One chunk of a body; nil at its end.
-  func readChunk() throws -> String? {
+  func readChunk() throws -> String? { try readChunkBytes().map { String(decoding: $0, as: UTF8.self) } }
+
+  private func readChunkBytes() throws -> [UInt8]? {
     let size = try readLine()
     guard let count = Int(size, radix: 16) else { throw ClientFault.malformed(size) }
     let bytes = try readBytes(count)
     _ = try readLine()
-    return count == 0 ? nil : String(decoding: bytes, as: UTF8.self)
+    return count == 0 ? nil : bytes
+  }
+
+  func readChunkedBytes() throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    while let chunk = try readChunkBytes() { bytes += chunk }
+    return bytes
   }
 
   func readChunks() throws -> String {

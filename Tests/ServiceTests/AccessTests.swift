@@ -96,7 +96,10 @@ import Testing
 
       let listed = try await instance.client.get("/v1/keys")
       let entry = try #require(listed.json["items"].array.first { $0["id"].string == id })
-      #expect(entry.keys == ["id", "name", "scopes", "source", "created_at", "revoked_at"])
+      #expect(
+        entry.keys == [
+          "id", "name", "scopes", "source", "created_at", "revoked_at", "requests_per_minute", "results_per_minute",
+        ])
       #expect(!listed.text.contains(created.json["key"].string!.suffix(64)))
 
       #expect(try await instance.client.send("DELETE", "/v1/keys/\(id)").status == 204)

@@ -162,6 +162,7 @@ import Testing
         methodology,
         has: [
           "id", "hash", "status", "complete", "document", "recorded_at", "recorded_by", "changed_at", "changed_by",
+          "evidence_from",
         ], "a methodology")
     }
   }

@@ -53,14 +53,17 @@ import Testing
       _ = try await client.get("/nowhere")
       _ = try await client.send("BREW", "/nowhere")
       let samples = try await Scrape(client).samples
+      let duration = "relayrisk_http_request_duration_seconds"
       for (series, value) in [
         #"relayrisk_http_requests_total{method="GET",route="/v1/providers/{p}/score",status="200"}"#: 3,
         #"relayrisk_http_requests_total{method="HEAD",route="/v1/providers/{p}/score",status="200"}"#: 1,
         #"relayrisk_http_requests_total{method="GET",route="none",status="404"}"#: 1,
         #"relayrisk_http_requests_total{method="other",route="none",status="404"}"#: 1,
         #"relayrisk_http_requests_total{method="POST",route="/v1/probe-results",status="201"}"#: 1,
-        #"relayrisk_http_request_duration_seconds_count{method="GET",route="/v1/providers/{p}/score"}"#: 3,
-        #"relayrisk_http_request_duration_seconds_bucket{method="GET",route="none",le="+Inf"}"#: 1,
+        #"\#(duration)_count{method="GET",route="/v1/providers/{p}/score",status_class="2xx"}"#: 3,
+        #"\#(duration)_count{method="POST",route="/v1/probe-results",status_class="2xx"}"#: 4,
+        #"\#(duration)_count{method="POST",route="/v1/probe-results",status_class="4xx"}"#: 2,
+        #"\#(duration)_bucket{method="GET",route="none",status_class="4xx",le="+Inf"}"#: 1,
         #"relayrisk_probe_results_total{source="lab",disposition="accepted"}"#: 2,
         #"relayrisk_probe_results_total{source="lab",disposition="duplicate"}"#: 1,
         #"relayrisk_probe_results_total{source="lab",disposition="conflict"}"#: 1,

@@ -124,7 +124,7 @@ import Yams
       var refusals = ["422", "default"]
       switch endpoint.requirement {
       case .open: break
-      case .anyKey, .scopes, .loopbackOr: refusals += ["401", "403"]
+      case .anyKey, .scopes, .loopbackOr: refusals += ["401", "403", "429"]
       }
       if endpoint.pattern.contains("{") { refusals.append("404") }
       if !endpoint.contentTypes.isEmpty { refusals += ["413", "415"] }

@@ -33,6 +33,7 @@ private let wrongTimes = [
 ]
 /// Of a filter, for which any time will do.
 private let wrongBounds = ["", "x", "2026-01-01", "2026-13-01T00:00:00Z"]
+private let wrongLimits: [Double] = [0, -1, 1.5, 10_000_001]
 private let wrongSlugs = [
   "", "A", "a_b", "-a", "a.", text(64), "import", "export", "0190a000-0000-7000-8000-000000000000",
 ]
@@ -159,11 +160,18 @@ extension RouteCase {
         ]),
       "GET /v1/advisories": .list(), "GET /v1/advisories/{id}": RouteCase(),
       "POST /v1/keys": .body(
-        ["name": "K", "scopes": ["results:write"], "source": "lab"], required: ["/name", "/scopes"],
+        [
+          "name": "K", "scopes": ["results:write"], "source": "lab", "requests_per_minute": 60,
+          "results_per_minute": 900,
+        ], required: ["/name", "/scopes"],
         wrong: [
           "/name": ["", text(201)], "/scopes": [[Any](), Array(repeating: "results:write", count: 7)],
-          "/scopes/0": ["", "no-such"], "/source": ["", "no-such"],
+          "/scopes/0": ["", "no-such"], "/source": ["", "no-such"], "/requests_per_minute": wrongLimits,
+          "/results_per_minute": wrongLimits,
         ]),
+      "PATCH /v1/keys/{id}": .body(
+        ["requests_per_minute": 60, "results_per_minute": 900],
+        wrong: ["/requests_per_minute": wrongLimits, "/results_per_minute": wrongLimits]),
       "GET /v1/keys": .list(), "DELETE /v1/keys/{id}": RouteCase(),
       "POST /v1/probe-results": {
         var route = RouteCase.body(
@@ -253,7 +261,7 @@ extension RouteCase {
       "GET /v1/scores": .list(
         [
           "verdict": ["", "safe"], "grade": ["", "Z"], "concern": ["", "no-such"], "min_score": ["", "-1", "101", "x"],
-          "sort": ["", "slug"],
+          "sort": ["", "slug"], "fields": ["", "x", "score,", "score,score", "Score", "score,%20grade"],
         ]),
     ]
   }

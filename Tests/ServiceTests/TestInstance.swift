@@ -85,21 +85,24 @@ final class TestInstance: Sendable {
   private let following: Task<Void, Never>
 
   static func start(
-    on databaseName: String, clock: Service.Clock = .system, adminKey: String? = nil
+    on databaseName: String, clock: Service.Clock = .system, intakeLimits: Intake.Limits = Intake.Limits(),
+    adminKey: String? = nil
   ) async throws -> TestInstance {
     let configuration = try await TestPostgres.shared.value.configuration(databaseName)
-    return try await start(on: configuration, clock: clock, adminKey: adminKey)
+    return try await start(on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey)
   }
 
   static func start(
-    on configuration: DatabaseConfiguration, clock: Service.Clock = .system, adminKey: String? = nil
+    on configuration: DatabaseConfiguration, clock: Service.Clock = .system,
+    intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil
   ) async throws -> TestInstance {
     let loop = EventLoop(name: "test-pg")
     loop.start()
     let database = Database(configuration, loop: loop, logger: quietLogger)
     let reader = EventLoop(name: "test-reader")
     reader.start()
-    let service = try RiskService(database: database, reader: reader, clock: clock, logger: quietLogger)
+    let service = try RiskService(
+      database: database, reader: reader, clock: clock, intakeLimits: intakeLimits, logger: quietLogger)
     try await service.load()
     var key = adminKey
     if key == nil { key = try await service.createKey(name: "admin", scopes: [.admin], source: nil) }
@@ -143,10 +146,11 @@ final class TestInstance: Sendable {
 
 /// Runs `body` with an instance on a database of its own.
 func withInstance<Value: Sendable>(
-  clock: Service.Clock = .system, _ body: @Sendable (TestInstance) async throws -> Value
+  clock: Service.Clock = .system, intakeLimits: Intake.Limits = Intake.Limits(),
+  _ body: @Sendable (TestInstance) async throws -> Value
 ) async throws -> Value {
   let instance = try await TestInstance.start(
-    on: try await TestPostgres.shared.value.makeDatabase(), clock: clock)
+    on: try await TestPostgres.shared.value.makeDatabase(), clock: clock, intakeLimits: intakeLimits)
   let result: Result<Value, any Error>
   do { result = .success(try await body(instance)) } catch { result = .failure(error) }
   await instance.stop()

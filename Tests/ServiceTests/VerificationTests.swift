@@ -21,8 +21,9 @@ import Testing
   }
 
   /// Results of several checks, targets, models and times.
-  static func post(_ count: Int, from first: Int = 0, to client: APIClient) async throws {
-    let now = Service.Clock.system.now()
+  static func post(
+    _ count: Int, from first: Int = 0, at now: Instant = Service.Clock.system.now(), to client: APIClient
+  ) async throws {
     let results = (first..<first + count).map { number in
       let fields: [String: Any?] = [
         "source": "lab", "external_id": "\(number)", "confidence": Double(number % 7 + 1) / 7,

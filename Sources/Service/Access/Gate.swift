@@ -10,7 +10,8 @@ struct Gate: Sendable {
   /// What came of asking.
   enum Passage {
     case passed(Principal?)
-    case refused(Problem)
+    /// The key is nil where it is none.
+    case refused(Problem, Principal?)
     /// The key is not known here; asking again after catching up decides.
     case undecided
   }
@@ -19,25 +20,25 @@ struct Gate: Sendable {
     if requirement == .open { return .passed(nil) }
     if case .loopbackOr = requirement, head.peer.isLoopback { return .passed(nil) }
     guard let text = bearerToken(head) else {
-      return .refused(Self.unauthorized("A key is needed: send `Authorization: Bearer rr_...`."))
+      return .refused(Self.unauthorized("A key is needed: send `Authorization: Bearer rr_...`."), nil)
     }
     switch keys.verify(text) {
     case .unknown: return .undecided
-    case .invalid: return .refused(Self.unauthorized("The key is not valid."))
+    case .invalid: return .refused(Self.unauthorized("The key is not valid."), nil)
     case .valid(let principal): return check(principal, requirement)
     }
   }
 
   private func check(_ principal: Principal, _ requirement: Requirement) -> Passage {
     if let sourceID = principal.sourceID, registry.source(id: sourceID)?.status == .suspended {
-      return .refused(Problem(.forbidden, "The source that this key posts for is suspended."))
+      return .refused(Problem(.forbidden, "The source that this key posts for is suspended."), principal)
     }
     switch requirement {
     case .open, .anyKey: return .passed(principal)
     case .scopes(let scopes), .loopbackOr(let scopes):
       if scopes.contains(where: principal.has) { return .passed(principal) }
       let names = scopes.map(\.rawValue).joined(separator: "` or `")
-      return .refused(Problem(.forbidden, "The key needs the scope `\(names)`."))
+      return .refused(Problem(.forbidden, "The key needs the scope `\(names)`."), principal)
     }
   }
 
@@ -60,8 +61,8 @@ struct Gate: Sendable {
     { head in
       let passing = passing()
       switch check(head, requirement) {
-      case .passed(let principal): return admit(head, principal, passing)
-      case .refused(let problem): return .refuse(problem)
+      case .passed(let principal): return metered(principal) { admit(head, principal, passing) }
+      case .refused(let problem, let principal): return metered(principal) { .refuse(problem) }
       case .undecided:
         return .later {
           do {
@@ -72,12 +73,23 @@ struct Gate: Sendable {
           }
           let passing = self.passing()
           switch check(head, requirement) {
-          case .passed(let principal): return admit(head, principal, passing)
-          case .refused(let problem): return .refuse(problem)
+          case .passed(let principal): return metered(principal) { admit(head, principal, passing) }
+          case .refused(let problem, let principal): return metered(principal) { .refuse(problem) }
           case .undecided: return .refuse(Self.unauthorized("The key is not valid."))
           }
         }
       }
+    }
+  }
+
+  /// Counts the request of a key that has a quota, and lets its answer say what is left.
+  private func metered(_ principal: Principal?, _ admission: () -> Admission) -> Admission {
+    guard let meter = principal?.meter else { return admission() }
+    do {
+      try meter.takeRequest()
+      return .noting(meter.headers, admission())
+    } catch {
+      return .noting(meter.headers, .refuse(error))
     }
   }
 

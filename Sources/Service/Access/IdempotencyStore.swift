@@ -81,6 +81,19 @@ struct IdempotencyStore: Sendable {
       """)
   }
 
+  /// Removes what is expired and no stored answer has removed by the way, or only counts it.
+  func removeExpired(isDryRun: Bool) async throws -> Int {
+    if isDryRun {
+      return try await database.query(
+        """
+        select count(*) from idempotency_key where claimed_at <= now() - \(Self.keptHours) * interval '1 hour'
+        """
+      ) { try $0.next(Int.self) }[0]
+    }
+    return try await database.execute(
+      "delete from idempotency_key where claimed_at <= now() - \(Self.keptHours) * interval '1 hour'")
+  }
+
   /// Frees the row: the request came to no final answer and may be tried again.
   func release(_ claim: Claim) async throws {
     try await database.execute(

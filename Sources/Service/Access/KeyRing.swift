@@ -15,12 +15,18 @@ final class KeyRing: Sendable {
   private struct State {
     var keys: [Identifier: APIKey] = [:]
     var verified: [String: Principal] = [:]
+    /// Of the keys that have a quota.
+    var meters: [Identifier: KeyMeter] = [:]
   }
   /// More distinct keys than a service has callers; beyond it the memory starts anew.
   private static let verifiedCountMax = 10_000
 
   private let state = Mutex(State())
   private let changes = Atomic<Int>(0)
+  private let clock: Clock
+  let refusals = QuotaRefusals()
+
+  init(clock: Clock) { self.clock = clock }
 
   /// Grows with every change of the keys, before it shows and after.
   var generation: Int { changes.load(ordering: .acquiring) }
@@ -31,6 +37,10 @@ final class KeyRing: Sendable {
     state.withLock { state in
       state.keys = Dictionary(uniqueKeysWithValues: keys.map { ($0.id, $0) })
       state.verified.removeAll()
+      state.meters = Dictionary(
+        uniqueKeysWithValues: keys.filter { !$0.quota.isUnlimited && !$0.isRevoked }.map { key in
+          (key.id, KeyMeter(key.quota, keeping: state.meters[key.id], clock: clock, refusals: refusals))
+        })
     }
     changes.add(1, ordering: .acquiringAndReleasing)
   }
@@ -46,7 +56,8 @@ final class KeyRing: Sendable {
       guard let key = state.keys[presented.id] else { return .unknown }
       guard constantTimeEqual(presented.secretHash, key.secretHash), !key.isRevoked else { return .invalid }
       let principal = Principal(
-        keyID: key.id, keyName: key.name, scopes: Set(key.scopes), sourceID: key.sourceID)
+        keyID: key.id, keyName: key.name, scopes: Set(key.scopes), sourceID: key.sourceID,
+        meter: state.meters[key.id])
       if state.verified.count >= Self.verifiedCountMax { state.verified.removeAll() }
       state.verified[text] = principal
       return .valid(principal)

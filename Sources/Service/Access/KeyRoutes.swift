@@ -16,6 +16,9 @@ struct KeyRoutes {
         method: .get, pattern: "/v1/keys", requirement: .scopes([.admin]), parameters: ["limit", "cursor"],
         handler: .async(list)),
       Endpoint(
+        method: .patch, pattern: "/v1/keys/{id}", requirement: .scopes([.admin]),
+        contentTypes: ["application/merge-patch+json"], handler: .async(setQuota)),
+      Endpoint(
         method: .delete, pattern: "/v1/keys/{id}", requirement: .scopes([.admin]), produces: [],
         handler: .async(revoke)),
     ]
@@ -34,13 +37,15 @@ struct KeyRoutes {
       }
       return source
     }
+    let quota = KeyQuota(&fields)
     if let scopes, scopes.contains(.resultsWrite), !scopes.contains(.admin), source == nil,
       !fields.faults.contains(where: { $0.pointer == "/source" })
     {
       fields.fault("source", "is required: a key with results:write posts for one source")
     }
     try fields.finish()
-    let (key, text) = try await KeyCreation(parts: parts).create(name: name!, scopes: scopes!, source: source)
+    let (key, text) = try await KeyCreation(parts: parts).create(
+      name: name!, scopes: scopes!, source: source, quota: quota)
     // Stored is stored: when this fails, the change feed reads the key a moment later.
     try? await catchUp()
     var json = JSONWriter()
@@ -61,10 +66,30 @@ struct KeyRoutes {
     }
   }
 
+  @Sendable private func setQuota(_ call: Call) async throws -> Response {
+    let (patch, readerFaults) = try call.json()
+    guard let id = Identifier(parsing: call.path("id").lowercased()) else { throw absent(call) }
+    let changed = try await parts.keys.setQuota(of: id, at: parts.clock.now()) { quota in
+      var json = JSONWriter()
+      json.object { quota.write(to: &$0) }
+      var fields = JSONFields(try JSONReader.read(json.bytes).value.merging(patch), faults: readerFaults)
+      let quota = KeyQuota(&fields)
+      try fields.finish()
+      return quota
+    }
+    guard let key = changed else { throw absent(call) }
+    try? await catchUp()
+    var json = JSONWriter()
+    write(key, to: &json, secret: nil)
+    return .json(json.bytes)
+  }
+
+  private func absent(_ call: Call) -> Problem { Problem(.notFound, "No key has the id \"\(call.path("id"))\".") }
+
   @Sendable private func revoke(_ call: Call) async throws -> Response {
     guard let id = Identifier(parsing: call.path("id").lowercased()),
       try await parts.keys.revoke(id, at: parts.clock.now())
-    else { throw Problem(.notFound, "No key has the id \"\(call.path("id"))\".") }
+    else { throw absent(call) }
     try await catchUp()
     return .noContent()
   }
@@ -77,6 +102,7 @@ struct KeyRoutes {
       json.member("source", key.sourceID.flatMap { parts.registry.source(id: $0) }?.slug.text)
       json.member("created_at", key.createdAt.rfc3339)
       json.member("revoked_at", key.revokedAt?.rfc3339)
+      key.quota.write(to: &json)
       if let secret { json.member("key", secret) }
     }
   }
@@ -87,12 +113,15 @@ struct KeyCreation {
   let parts: RiskService.Parts
 
   /// - Returns: the key and its text, which is nowhere else from now on.
-  func create(name: String, scopes: [Scope], source: Source?) async throws -> (key: APIKey, text: String) {
+  func create(
+    name: String, scopes: [Scope], source: Source?, quota: KeyQuota
+  ) async throws -> (key: APIKey, text: String) {
     let now = parts.clock.now()
     let id = parts.identifiers.next(at: now)
     let (text, hash) = PresentedKey.make(id: id)
     let key = APIKey(
-      id: id, name: name, scopes: scopes, sourceID: source?.id, secretHash: hash, createdAt: now, revokedAt: nil)
+      id: id, name: name, scopes: scopes, sourceID: source?.id, secretHash: hash, createdAt: now, revokedAt: nil,
+      quota: quota)
     try await parts.keys.insert(key)
     return (key, text)
   }

@@ -57,11 +57,15 @@ struct DisputeRoutes {
   }
 
   /// The result that a body names; nil when there is none.
+  /// - Throws: the 410 of one that is no longer kept.
   private func result(in body: JSONValue) async throws -> StoredResult? {
     guard case .object(let object) = body, case .string(let text)? = object["result"],
       let id = Identifier(parsing: text.lowercased())
     else { return nil }
-    return try await parts.results.result(id)
+    if let found = try await parts.results.result(id) { return found }
+    let absent = parts.horizon.absent(text)
+    if absent.kind == .gone { throw absent }
+    return nil
   }
 
   // MARK: - Reading

@@ -115,8 +115,23 @@ struct DisputeStore: Sendable {
     }
   }
 
+  /// - Throws: the 410 of a result that counts and is no longer kept: its cell cannot forget it, so a dispute about it
+  ///   can be rejected and not be upheld.
+  private func checkNotDropped(_ dispute: Dispute, on connection: Connection) async throws {
+    let horizons = try await connection.query(
+      """
+      select horizon from retention where not exists (
+        select from void where provider_id = \(dispute.provider) and result_id = \(dispute.result))
+      """
+    ) { try $0.next(Timestamp?.self).map(Instant.init) }
+    if let horizon = horizons.first ?? nil, dispute.result < Identifier(leastAt: horizon) {
+      throw Problem.resultGone(dispute.result, horizon)
+    }
+  }
+
   /// Ends a dispute; one that is upheld voids its result in the same transaction.
-  /// - Returns: the dispute as it is now, and the cells without the result; nil when it is decided already.
+  /// - Returns: the dispute as it is now, and the cells without the result; nil when it was decided before.
+  /// - Throws: the 410 of a result that is no longer kept, when it is upheld.
   func decide(
     _ dispute: Dispute, _ decision: Dispute.Decision
   ) async throws -> (dispute: Dispute, cells: [StoredCell])? {
@@ -134,9 +149,10 @@ struct DisputeStore: Sendable {
         var cells: [StoredCell] = []
         if decision.isUpheld {
           let voiding = Voiding(at: decision.at, by: decision.by, reason: "The dispute \(dispute.id) was upheld.")
-          cells = try await voids.void(
-            VoidStore.Selection(result: (dispute.provider, dispute.result)), voiding, under: set, on: connection
-          ).cells
+          let (voided, changed) = try await voids.void(
+            VoidStore.Selection(result: (dispute.provider, dispute.result)), voiding, under: set, on: connection)
+          if voided.isEmpty { try await checkNotDropped(dispute, on: connection) }
+          cells = changed
         }
         try await changes.append(
           providers: [dispute.provider], foldedUnder: set, at: decision.at, to: connection)

@@ -3,9 +3,13 @@ import JSON
 
 /// One of many results: valid, or what is wrong with it.
 struct BatchLine: Sendable {
-  let result: Result<ProbeResult, JSONFaults>
+  let result: Result<ProbeResult, Problem>
 
-  init(_ decode: () throws(JSONFaults) -> ProbeResult) { result = Result(catching: decode) }
+  init(_ decode: () throws(JSONFaults) -> ProbeResult) {
+    do throws(JSONFaults) { result = .success(try decode()) } catch { result = .failure(.invalid(error.faults)) }
+  }
+
+  init(wrong problem: Problem) { result = .failure(problem) }
 }
 
 /// Stores many results and says what became of each.
@@ -13,9 +17,11 @@ struct BatchPosting {
   let service: RiskService
 
   /// A wrong line rejects that line alone; when atomic, one wrong line or conflict rejects all.
-  /// - Parameter source: whose key sent them; nil when it is bound to none.
+  /// - Parameters:
+  ///   - source: whose key sent them; nil when it is bound to none.
+  ///   - isStream: they are a piece of a stream, of which the next comes when these are stored.
   func post(
-    _ lines: [BatchLine], from source: Identifier? = nil, isAtomic: Bool = false
+    _ lines: [BatchLine], from source: Identifier? = nil, isAtomic: Bool = false, isStream: Bool = false
   ) async throws -> BatchOutcome {
     let metrics = service.parts.intakeMetrics
     let valid = lines.compactMap { try? $0.result.get() }
@@ -23,7 +29,7 @@ struct BatchPosting {
       metrics.countRejected(lines.count, of: source)
       return BatchOutcome(entries: lines.map(Self.entryOfUnstored))
     }
-    let dispositions = try await service.intake().submit(valid, isAtomic: isAtomic)
+    let dispositions = try await service.intake().submit(valid, isAtomic: isAtomic, isStream: isStream)
     let isRolledBack = isAtomic && dispositions.contains(where: \.isConflict)
     if !isRolledBack { metrics.count(dispositions, of: valid) }
     metrics.countRejected(isRolledBack ? lines.count : lines.count - valid.count, of: source)
@@ -32,7 +38,7 @@ struct BatchPosting {
     return BatchOutcome(
       entries: lines.map { line in
         switch line.result {
-        case .failure(let faults): return .rejected(.invalid(faults.faults))
+        case .failure(let problem): return .rejected(problem)
         case .success:
           switch next.next()! {
           case .accepted where isRolledBack: return .rejected(.rolledBack)
@@ -48,7 +54,7 @@ struct BatchPosting {
   }
 
   private static func entryOfUnstored(_ line: BatchLine) -> BatchOutcome.Entry {
-    if case .failure(let faults) = line.result { return .rejected(.invalid(faults.faults)) }
+    if case .failure(let problem) = line.result { return .rejected(problem) }
     return .rejected(.rolledBack)
   }
 }
@@ -72,46 +78,10 @@ struct BatchOutcome: Sendable {
     requestID: String, members: (inout JSONWriter, Int) -> Void = { _, _ in },
     trailer: (inout JSONWriter) -> Void = { _ in }
   ) -> [UInt8] {
-    var counts = (accepted: 0, duplicates: 0, rejected: 0)
-    for entry in entries {
-      switch entry {
-      case .accepted: counts.accepted += 1
-      case .duplicate: counts.duplicates += 1
-      case .rejected: counts.rejected += 1
-      }
+    var report = BatchReport(requestID: requestID, reservingBytes: 128 + entries.count * 96)
+    for (index, entry) in entries.enumerated() {
+      report.add(entry, at: index) { members(&$0, index) }
     }
-    var json = JSONWriter(reservingBytes: 128 + entries.count * 96)
-    json.object { json in
-      json.member("accepted", counts.accepted)
-      json.member("duplicates", counts.duplicates)
-      json.member("rejected", counts.rejected)
-      json.array("results", entries.enumerated()) { json, indexed in
-        json.object { json in
-          json.member("index", indexed.offset)
-          members(&json, indexed.offset)
-          Self.write(indexed.element, to: &json, requestID: requestID)
-        }
-      }
-      trailer(&json)
-    }
-    return json.bytes
-  }
-
-  private static func write(_ entry: Entry, to json: inout JSONWriter, requestID: String) {
-    switch entry {
-    case .accepted(let id):
-      json.member("status", "accepted")
-      json.member("id", id.description)
-      json.member("problem", nil as String?)
-    case .duplicate(let id):
-      json.member("status", "duplicate")
-      json.member("id", id.description)
-      json.member("problem", nil as String?)
-    case .rejected(let problem):
-      json.member("status", "rejected")
-      json.member("id", nil as String?)
-      json.name("problem")
-      if case .bytes(let bytes) = problem.response(instance: requestID).body { json.raw(bytes) }
-    }
+    return report.encoded(trailer: trailer)
   }
 }

@@ -1,7 +1,7 @@
 import Postgres
 import RiskModel
 
-/// The statements that fold cells anew from the stored results.
+/// The statements that fold cells anew from the stored results, and from what is carried on of those that were dropped.
 ///
 /// A row is locked first, and made where there is none: so a batch that is folding into it either has committed, and
 /// its results are read, or waits and folds into what comes out. A cell that no result is left of keeps its row, empty:
@@ -23,8 +23,8 @@ struct CellFolding: Sendable {
     }
   }
 
-  /// Folds the cells at these places anew, within the caller's transaction. Places of checks that the methodology does
-  /// not know are left out.
+  /// Folds the cells at these places anew, within the caller's transaction, which keeps results from being dropped.
+  /// Places of checks that the methodology does not know are left out.
   /// - Returns: the cells as they are now.
   func fold(_ places: [Place], on connection: Connection) async throws -> [StoredCell] {
     if places.isEmpty { return [] }
@@ -57,6 +57,17 @@ struct CellFolding: Sendable {
     try await connection.query(rebuilding(places), StoredCell.decode)
   }
 
+  /// The two weights of a group of results of one cell, each with its `fail_weight` and `pass_weight` at `counted_at`;
+  /// grouped by the `newest` of these times and by the half-lives, which are null for a check of kind `state`.
+  static let foldedWeights = """
+    case when fail_half_life_days is null
+      then (array_agg(fail_weight order by counted_at desc, fail_weight desc, pass_weight desc))[1]
+      else sum(decayed(fail_weight, newest - counted_at, fail_half_life_days)) end as fail_weight,
+    case when fail_half_life_days is null
+      then (array_agg(pass_weight order by counted_at desc, fail_weight desc, pass_weight desc))[1]
+      else sum(decayed(pass_weight, newest - counted_at, pass_half_life_days)) end as pass_weight
+    """
+
   func rebuilding(_ places: [Place]) -> Query {
     // A pass of a sample counts as much as the probe is sensitive; a state's pass is kept as it was sent.
     let samples = methodology.checks.filter { $0.kind == .sample }
@@ -64,9 +75,8 @@ struct CellFolding: Sendable {
       with place as materialized (select * from unnest(
         \(places.map(\.provider)), \(places.map(\.check)), \(places.map(\.target)),
         \(places.map(\.model)), \(places.map(\.source))) as place (provider_id, check_id, target, model, source_id)),
-      weighed as (
+      counted as (
         select r.provider_id, r.check_id, r.target, r.model, r.source_id, r.counted_at,
-          max(r.counted_at) over (partition by r.provider_id, r.check_id, r.target, r.model, r.source_id) as newest,
           case r.outcome when 'fail' then r.confidence else 0 end as fail_weight,
           case r.outcome when 'pass' then r.confidence * coalesce(sample.sensitivity, 1) else 0 end as pass_weight
         from place join result r using (provider_id, check_id, target, model, source_id)
@@ -74,22 +84,24 @@ struct CellFolding: Sendable {
           on sample.check_id = r.check_id
         where r.outcome in ('pass', 'fail')
           and not exists (select from void v where v.provider_id = r.provider_id and v.result_id = r.id)
+        union all
+        select provider_id, check_id, target, model, source_id, c.newest, c.fail_weight, c.pass_weight
+        from place join carried_cell c using (provider_id, check_id, target, model, source_id)
+        where c.methodology = \(methodology.id) and c.voided_at = 'infinity'
       ),
-      cell as (
-        select c.* from evidence_cell c join place using (provider_id, check_id, target, model, source_id)
+      weighed as (
+        select *, max(counted_at) over (partition by provider_id, check_id, target, model, source_id) as newest
+        from counted
+      ),
+      known as (
+        select provider_id, check_id, target, model, source_id, c.fail_half_life_days, c.pass_half_life_days
+        from evidence_cell c join place using (provider_id, check_id, target, model, source_id)
         where c.methodology = \(methodology.id)
       ),
       folded as (
-        select provider_id, check_id, target, model, source_id, w.newest,
-          case when c.fail_half_life_days is null
-            then (array_agg(w.fail_weight order by w.counted_at desc, w.fail_weight desc, w.pass_weight desc))[1]
-            else sum(decayed(w.fail_weight, w.newest - w.counted_at, c.fail_half_life_days)) end as fail_weight,
-          case when c.fail_half_life_days is null
-            then (array_agg(w.pass_weight order by w.counted_at desc, w.fail_weight desc, w.pass_weight desc))[1]
-            else sum(decayed(w.pass_weight, w.newest - w.counted_at, c.pass_half_life_days)) end as pass_weight
-        from weighed w join cell c using (provider_id, check_id, target, model, source_id)
-        group by provider_id, check_id, target, model, source_id, w.newest, c.fail_half_life_days,
-          c.pass_half_life_days
+        select provider_id, check_id, target, model, source_id, newest, \(unsafeRaw: Self.foldedWeights)
+        from weighed join known using (provider_id, check_id, target, model, source_id)
+        group by provider_id, check_id, target, model, source_id, newest, fail_half_life_days, pass_half_life_days
       ),
       rebuilt as (
         select provider_id, check_id, target, model, source_id, coalesce(newest, to_timestamp(0)) as newest,
@@ -107,7 +119,7 @@ struct CellFolding: Sendable {
   }
 }
 
-/// Gives a methodology the cells of every stored result.
+/// Gives a methodology the cells of every stored result, and of those that were dropped since it was added.
 struct CellBackfill: Sendable {
   let database: Database
 
@@ -120,10 +132,14 @@ struct CellBackfill: Sendable {
     var last = EvidenceProviders.first
     while let provider = try await providers.next(after: last) {
       try await database.withTransaction { connection in
+        try await RetentionStore.keepResults(on: connection)
         let places = try await connection.query(
           """
           select provider_id, check_id, target, model, source_id from result
           where provider_id = \(provider) and outcome in ('pass', 'fail')
+          union
+          select provider_id, check_id, target, model, source_id from carried_cell
+          where provider_id = \(provider) and methodology = \(methodology.id)
           union
           select provider_id, check_id, target, model, source_id from evidence_cell
           where provider_id = \(provider) and methodology = \(methodology.id)
@@ -135,7 +151,7 @@ struct CellBackfill: Sendable {
   }
 }
 
-/// The providers that are registered, have a cell or have a result, one after the other.
+/// The providers that are registered, have a cell, had one carried on or have a result, one after the other.
 struct EvidenceProviders: Sendable {
   let database: Database
 
@@ -147,6 +163,7 @@ struct EvidenceProviders: Sendable {
       """
       select least((select id from provider where id > \(last) order by id limit 1),
         (select provider_id from evidence_cell where provider_id > \(last) order by provider_id limit 1),
+        (select provider_id from carried_cell where provider_id > \(last) order by provider_id limit 1),
         (select provider_id from result where provider_id > \(last) order by provider_id limit 1))
       """
     ) { try $0.next(Identifier?.self) }[0]

@@ -35,6 +35,7 @@ struct ImportRoutes {
       provider: provider!, source: source!, methodology: parts.catalogue.methodology, now: now)
     let body = call.request.body
     let found = try await service.reading(body) { try Self.results(importing, body, observedAt, target) }
+    try call.countResults(found.results.count)
     let lines = found.results.map { result in BatchLine { result } }
     let outcome = try await BatchPosting(service: service).post(lines, from: call.caller.sourceID)
     return .json(Self.encode(outcome, found, requestID: call.request.id))
@@ -78,6 +79,8 @@ struct QueryFields {
       return try read(field)
     } catch let error as JSONFault {
       faults.append(error)
+    } catch let error as JSONFaults {
+      faults += error.faults
     } catch {
       faults.append(field.fault("\(error)"))
     }

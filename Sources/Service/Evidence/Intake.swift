@@ -1,4 +1,5 @@
 import Crypto
+import EventLoop
 import HTTPServer
 import Logging
 import Postgres
@@ -8,6 +9,9 @@ import Postgres
 /// Posts that arrive while a batch is being written join the batch that is forming; it is written as soon as the one
 /// before has committed. So nothing waits when there is nothing to wait for, and the busier it gets the more results
 /// share one commit. An answer means: committed, and the score in memory shows it.
+///
+/// There are two such lines, so that a post of one result does not wait for somebody's thousands. The actor runs on the
+/// loop of the connections: a post goes from its own loop to that one and back, and to no third thread.
 actor Intake {
   /// What became of one result.
   enum Disposition: Sendable {
@@ -18,86 +22,125 @@ actor Intake {
     case conflict(Identifier)
   }
 
-  private struct Submission {
+  struct Submission {
     let candidates: [ResultStore.Candidate]
+    /// What they take in memory, about.
+    let bytes: Int
     /// Whether a conflict in one result means that none is stored.
     let isAtomic: Bool
     let finish: CheckedContinuation<[Disposition], any Error>
   }
 
-  private let store: ResultStore
-  private let methodologies: MethodologyStore
-  private let changes: ChangeLog
-  private let board: ScoreBoard
+  /// One line of submissions; a batch of it is written at a time.
+  private struct Line {
+    let executor: any TaskExecutor
+    var forming: [Submission] = []
+    var isWriting = false
+  }
+
+  nonisolated let loop: EventLoop
+  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+  private let writer: BatchWriter
+  private let metrics: IntakeMetrics
   private let clock: Clock
   private let identifiers: IdentifierGenerator
   private let digestKey: SymmetricKey
-  private let metrics: IntakeMetrics
-  private let logger: Logger
+  private let limits: Limits
 
-  private var forming: [Submission] = []
-  private var formingCount = 0
-  private var isWriting = false
+  private var lines: [Line]
+  private static let (singles, bulk) = (0, 1)
+  private var waiting = (results: 0, bytes: 0)
 
-  /// Results waiting for a batch; more means that the database cannot keep up.
-  private static let waitingCountMax = 200_000
+  /// What may wait for a batch; more means that the database cannot keep up.
+  struct Limits: Sendable {
+    var waitingResultsMax: Int
+    var waitingBytesMax: Int
+
+    init(waitingResultsMax: Int = 200_000, waitingBytesMax: Int = 128 * 1024 * 1024) {
+      self.waitingResultsMax = waitingResultsMax
+      self.waitingBytesMax = waitingBytesMax
+    }
+  }
+
+  /// From so many results on a submission goes with the bulk: it takes milliseconds by itself.
+  private static let bulkCountMin = 50
   /// Results in one batch, so that no transaction takes long.
   private static let batchCountMax = 5_000
+  /// What a result without evidence takes, about.
+  static let resultBytes = 512
 
   init(
-    store: ResultStore, methodologies: MethodologyStore, changes: ChangeLog, board: ScoreBoard, clock: Clock,
-    identifiers: IdentifierGenerator, digestKey: [UInt8], metrics: IntakeMetrics, logger: Logger
+    writer: BatchWriter, clock: Clock, identifiers: IdentifierGenerator, digestKey: [UInt8], metrics: IntakeMetrics,
+    limits: Limits, loop: EventLoop
   ) {
-    self.store = store
-    self.methodologies = methodologies
-    self.changes = changes
-    self.board = board
+    self.writer = writer
     self.clock = clock
     self.identifiers = identifiers
     self.digestKey = SymmetricKey(data: digestKey)
     self.metrics = metrics
-    self.logger = logger
+    self.limits = limits
+    self.loop = loop
+    // Thousands of rows are put together and taken apart off the loop, where every statement would wait for them.
+    lines = [Line(executor: loop), Line(executor: globalConcurrentExecutor)]
   }
 
   /// Stores results and says what became of each, in their order.
+  /// - Parameter isStream: it comes piece by piece, the next when this one is stored, and so holds itself back: such a
+  ///   piece waits however much else does.
   /// - Throws: a `Problem` or `PostgresError` when none was stored. After a lost connection some may have been: posting
   ///   again is safe, since identities make repeats duplicates.
-  nonisolated func submit(_ results: [ProbeResult], isAtomic: Bool = false) async throws -> [Disposition] {
+  nonisolated func submit(
+    _ results: [ProbeResult], isAtomic: Bool = false, isStream: Bool = false
+  ) async throws -> [Disposition] {
     if results.isEmpty { return [] }
     // Hashing is done before the actor is entered: it would hold up everybody else's posts.
     let receivedAt = clock.now()
+    var bytes = results.count * Self.resultBytes
     let candidates = results.map { result in
-      ResultStore.Candidate(
-        stored: StoredResult(id: identifiers.next(at: receivedAt), receivedAt: receivedAt, result: result),
-        identity: ResultIdentity(of: result, digestKey: digestKey))
+      let candidate = ResultStore.Candidate(
+        StoredResult(id: identifiers.next(at: receivedAt), receivedAt: receivedAt, result: result),
+        ResultIdentity(of: result, digestKey: digestKey))
+      bytes += candidate.evidence?.count ?? 0
+      return candidate
     }
-    return try await join(candidates, isAtomic: isAtomic)
+    return try await join(candidates, bytes, isAtomic: isAtomic, isStream: isStream)
   }
 
-  private func join(_ candidates: [ResultStore.Candidate], isAtomic: Bool) async throws -> [Disposition] {
-    guard formingCount + candidates.count <= Self.waitingCountMax else {
+  private func join(
+    _ candidates: [ResultStore.Candidate], _ bytes: Int, isAtomic: Bool, isStream: Bool
+  ) async throws -> [Disposition] {
+    guard
+      isStream
+        || waiting.results + candidates.count <= limits.waitingResultsMax
+          && waiting.bytes + bytes <= limits.waitingBytesMax
+    else {
       throw Problem(
         .databaseUnavailable, "More results are waiting than can be stored now; nothing was stored.",
         headers: [("Retry-After", "2")])
     }
+    // An atomic one may have to be rolled back and stands alone: singles need not wait for that.
+    let line = isAtomic || candidates.count >= Self.bulkCountMin ? Self.bulk : Self.singles
     return try await withCheckedThrowingContinuation { continuation in
-      forming.append(Submission(candidates: candidates, isAtomic: isAtomic, finish: continuation))
-      formingCount += candidates.count
-      metrics.setWaiting(formingCount)
-      if !isWriting {
-        isWriting = true
-        Task { await writeUntilEmpty() }
+      lines[line].forming.append(
+        Submission(candidates: candidates, bytes: bytes, isAtomic: isAtomic, finish: continuation))
+      waiting.results += candidates.count
+      waiting.bytes += bytes
+      metrics.setWaiting(results: waiting.results, bytes: waiting.bytes)
+      if !lines[line].isWriting {
+        lines[line].isWriting = true
+        Task(executorPreference: lines[line].executor) { await self.writeUntilEmpty(line) }
       }
     }
   }
 
-  private func writeUntilEmpty() async {
-    while !forming.isEmpty { await write(takeBatch()) }
-    isWriting = false
+  private func writeUntilEmpty(_ line: Int) async {
+    while let batch = takeBatch(line) { await writer.write(batch) }
   }
 
   /// The next submissions that share a transaction. An atomic one stands alone, as it may have to be rolled back.
-  private func takeBatch() -> [Submission] {
+  /// - Returns: nil when there are none; the line rests then.
+  private func takeBatch(_ line: Int) -> [Submission]? {
+    let forming = lines[line].forming
     var count = 0
     var end = 0
     while end < forming.count {
@@ -109,83 +152,18 @@ actor Intake {
       if end > 0, count > Self.batchCountMax { break }
       end += 1
     }
+    guard end > 0 else {
+      lines[line].isWriting = false
+      return nil
+    }
     let batch = Array(forming[..<end])
-    forming.removeFirst(end)
-    formingCount -= batch.reduce(0) { $0 + $1.candidates.count }
-    metrics.setWaiting(formingCount)
+    lines[line].forming.removeFirst(end)
+    for submission in batch {
+      waiting.results -= submission.candidates.count
+      waiting.bytes -= submission.bytes
+    }
+    metrics.setWaiting(results: waiting.results, bytes: waiting.bytes)
     return batch
-  }
-
-  private func write(_ batch: [Submission]) async {
-    let begin = ContinuousClock.now
-    do {
-      let dispositions = try await commit(batch)
-      metrics.finished(batch.reduce(0) { $0 + $1.candidates.count }, in: .now - begin)
-      for (submission, dispositions) in zip(batch, dispositions) { submission.finish.resume(returning: dispositions) }
-    } catch PostgresError.server(let error) where batch.count > 1 && Self.blamesData(error) {
-      // One of them is to blame: each gets a transaction of its own, and only that one its error.
-      logger.warning("a batch was refused and is written one by one", metadata: ["sqlstate": "\(error.code)"])
-      for submission in batch { await write([submission]) }
-    } catch {
-      metrics.failed()
-      for submission in batch { submission.finish.resume(throwing: error) }
-    }
-  }
-
-  /// Whether the error is one row's (data exception, constraint) and not the server's, which writing one by one would
-  /// only meet again, as often as there are submissions.
-  private static func blamesData(_ error: ServerError) -> Bool {
-    error.code.hasPrefix("22") || error.code.hasPrefix("23")
-  }
-
-  private struct RolledBack: Error { let dispositions: [[Disposition]] }
-
-  private func commit(_ batch: [Submission]) async throws -> [[Disposition]] {
-    let unique = Self.firstOfEachIdentity(in: batch)
-    let (store, changes, now) = (store, changes, clock.now())
-    do {
-      let (outcome, dispositions, version) = try await methodologies.folding { set in
-        try await store.database.withTransaction { connection in
-          let outcome = try await store.store(unique, foldingUnder: set, on: connection)
-          let dispositions = Self.dispositions(of: batch, after: outcome, unique: unique)
-          if batch[0].isAtomic, dispositions[0].contains(where: \.isConflict) {
-            throw RolledBack(dispositions: dispositions)
-          }
-          guard !outcome.fresh.isEmpty else { return (outcome, dispositions, nil as Int?) }
-          let providers = Set(unique.map(\.stored.result.provider)).sorted()
-          let version = try await changes.append(
-            providers: providers, foldedUnder: set, at: now, to: connection)
-          return (outcome, dispositions, version)
-        }
-      }
-      board.apply(outcome.cells)
-      if let version { changes.markApplied(version) }
-      return dispositions
-    } catch let rolledBack as RolledBack {
-      return rolledBack.dispositions
-    }
-  }
-
-  private static func firstOfEachIdentity(in batch: [Submission]) -> [ResultStore.Candidate] {
-    var seen: Set<ResultStore.IdentityKey> = []
-    return batch.flatMap(\.candidates).filter { seen.insert($0.key).inserted }
-  }
-
-  private static func dispositions(
-    of batch: [Submission], after outcome: ResultStore.Outcome, unique: [ResultStore.Candidate]
-  ) -> [[Disposition]] {
-    var holders = outcome.holders
-    for candidate in unique where outcome.fresh.contains(candidate.stored.id) {
-      holders[candidate.key] = ResultStore.Holder(id: candidate.stored.id, digest: candidate.identity.digest)
-    }
-    return batch.map { submission in
-      submission.candidates.map { candidate in
-        if outcome.fresh.contains(candidate.stored.id) { return .accepted(candidate.stored) }
-        // Every identity was either claimed by this batch or held before it.
-        let holder = holders[candidate.key]!
-        return holder.digest == candidate.identity.digest ? .duplicate(holder.id) : .conflict(holder.id)
-      }
-    }
   }
 }
 
@@ -193,10 +171,4 @@ extension Intake.Disposition {
   var isConflict: Bool { if case .conflict = self { true } else { false } }
 
   var acceptedID: Identifier? { if case .accepted(let stored) = self { stored.id } else { nil } }
-}
-
-extension ResultStore.Candidate {
-  fileprivate var key: ResultStore.IdentityKey {
-    ResultStore.IdentityKey(provider: stored.result.provider, identity: identity.identity)
-  }
 }

@@ -27,7 +27,7 @@ final class IntakeMetrics: Sendable {
   private struct State {
     /// Nil stands for results that no source could be told of.
     var sources: [Identifier?: Dispositions] = [:]
-    var waiting = 0
+    var waiting = (results: 0, bytes: 0)
     var batchSizes = Histogram(bounds: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000])
     var batchSeconds = Histogram(bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
     var batchesFailed = 0
@@ -56,8 +56,8 @@ final class IntakeMetrics: Sendable {
 
   // MARK: - Batches
 
-  /// - Parameter count: how many results wait for a batch now.
-  func setWaiting(_ count: Int) { state.withLock { $0.waiting = count } }
+  /// Says what waits for a batch now.
+  func setWaiting(results: Int, bytes: Int) { state.withLock { $0.waiting = (results, bytes) } }
 
   func finished(_ count: Int, in duration: Duration) {
     let seconds = duration / .seconds(1)
@@ -83,7 +83,10 @@ final class IntakeMetrics: Sendable {
     }
     text.gauge(
       "relayrisk_intake_results_waiting", "Probe results that wait for a batch; at 200,000 more are refused.",
-      Double(state.waiting))
+      Double(state.waiting.results))
+    text.gauge(
+      "relayrisk_intake_bytes_waiting", "What results that wait for a batch take; at 128 MiB more are refused.",
+      Double(state.waiting.bytes))
     text.metric("relayrisk_intake_batch_results", .histogram, "Probe results in each batch that was written.")
     state.batchSizes.write(to: &text)
     text.metric(

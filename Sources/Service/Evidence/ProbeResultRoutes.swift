@@ -13,7 +13,11 @@ struct ProbeResultRoutes {
     [
       Endpoint(
         method: .post, pattern: "/v1/probe-results", requirement: .scopes([.resultsWrite]), parameters: ["atomic"],
-        bodyBytesMax: Self.batchBytesMax, contentTypes: ["application/json"], handler: .async(post)),
+        bodyBytesMax: Self.batchBytesMax, contentTypes: ["application/json", ResultStream.contentType],
+        stream: BodyStreaming(
+          contentType: ResultStream.contentType, bytesMax: ResultStream.bytesMax, wholeWith: ["atomic"],
+          handler: postStream),
+        handler: .async(post)),
       Endpoint(
         method: .get, pattern: "/v1/probe-results/{id}", requirement: .scopes([.evidenceRead, .resultsWrite]),
         handler: .async(read)),
@@ -23,23 +27,42 @@ struct ProbeResultRoutes {
   private var parts: RiskService.Parts { service.parts }
 
   @Sendable private func post(_ call: Call) async throws -> Response {
-    let decoder = ProbeResultDecoder(
+    let decoder = decoder(for: call)
+    switch try await service.reading(call.request.body, { try read(call, decoder) }) {
+    case .one(let result):
+      try call.countResults(1)
+      return try await postOne(result)
+    case .many(let lines, let isAtomic, let isStream):
+      try call.countResults(lines.count)
+      let outcome = try await BatchPosting(service: service).post(lines, from: call.caller.sourceID, isAtomic: isAtomic)
+      var report = BatchReport(requestID: call.request.id)
+      for (index, entry) in outcome.entries.enumerated() { report.add(entry, at: index, listingAccepted: !isStream) }
+      return .json(report.encoded())
+    }
+  }
+
+  @Sendable private func postStream(_ call: Call, _ body: inout BodyReader) async throws -> Response {
+    var stream = ResultStream(service: service, decoder: decoder(for: call), of: call)
+    // Megabytes of reading: not on a loop that answers requests.
+    return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+      .json(try await stream.take(&body).encoded())
+    }
+  }
+
+  private func decoder(for call: Call) -> ProbeResultDecoder {
+    ProbeResultDecoder(
       registry: parts.registry, methodology: parts.catalogue.methodology, principal: call.caller,
       now: parts.clock.now())
-    switch try await service.reading(call.request.body, { try read(call, decoder) }) {
-    case .one(let result): return try await postOne(result)
-    case .many(let lines, let isAtomic):
-      let outcome = try await BatchPosting(service: service).post(lines, from: call.caller.sourceID, isAtomic: isAtomic)
-      return .json(outcome.encoded(requestID: call.request.id))
-    }
   }
 
   private enum Posted: Sendable {
     case one(ProbeResult)
-    case many([BatchLine], isAtomic: Bool)
+    /// Of a stream only those that were not accepted are listed.
+    case many([BatchLine], isAtomic: Bool, isStream: Bool)
   }
 
   private func read(_ call: Call, _ decoder: ProbeResultDecoder) throws -> Posted {
+    if call.isNDJSON { return try readLines(call, decoder) }
     let (value, readerFaults) = try call.json()
     let isAtomic = try call.parameters.field("atomic").map(Self.flag) ?? false
     guard case .object(let object) = value, object["results"] != nil else {
@@ -73,7 +96,24 @@ struct ProbeResultRoutes {
         try decoder.decode(value, readerFaults: readerFaults.relative(to: "/results/\(index)"))
       }
     }
-    return .many(lines, isAtomic: isAtomic)
+    return .many(lines, isAtomic: isAtomic, isStream: false)
+  }
+
+  /// A stream that has to be there whole.
+  private func readLines(_ call: Call, _ decoder: ProbeResultDecoder) throws -> Posted {
+    let isAtomic = try call.parameters.field("atomic").map(Self.flag) ?? false
+    var lines: [BatchLine] = []
+    var splitter = LineSplitter(bytesMax: Self.oneBytesMax)
+    func take(_ line: LineSplitter.Line) throws {
+      guard lines.count < ResultStream.linesCountMax else { throw Problem.tooManyLines }
+      switch line {
+      case .tooLong: lines.append(.tooLong)
+      case .bytes(let bytes): lines.append(decoder.line(bytes))
+      }
+    }
+    try splitter.add(call.request.body, take)
+    try splitter.finish(take)
+    return .many(lines, isAtomic: isAtomic, isStream: true)
   }
 
   private func postOne(_ result: ProbeResult) async throws -> Response {
@@ -83,7 +123,8 @@ struct ProbeResultRoutes {
     case .accepted(let stored): return respond(stored, status: 201)
     case .duplicate(let id):
       guard let stored = try await parts.results.result(id) else {
-        throw Problem(.conflict, "The result \(id) is the same, but its content is no longer kept.")
+        // It is a repetition, and no conflict; there is nothing left to answer with.
+        throw Problem(.gone, "The result \(id) is the same and was counted; its content is no longer kept.")
       }
       return respond(stored, status: 200)
     case .conflict(let id): throw Problem.sameIdentity(as: id)
@@ -97,7 +138,7 @@ struct ProbeResultRoutes {
   }
 
   @Sendable private func read(_ call: Call) async throws -> Response {
-    let absent = Problem(.notFound, "No probe result has the id \"\(call.path("id"))\".")
+    let absent = parts.horizon.absent(call.path("id"))
     guard let id = Identifier(parsing: call.path("id").lowercased()), let stored = try await parts.results.result(id)
     else { throw absent }
     // A scanner reads back what it posted; what others posted does not exist for it.
@@ -113,6 +154,12 @@ struct ProbeResultRoutes {
     case "false": false
     default: throw field.fault("must be true or false")
     }
+  }
+}
+
+extension Call {
+  fileprivate var isNDJSON: Bool {
+    request.headers["Content-Type"]?.lowercased().hasPrefix(ResultStream.contentType) == true
   }
 }
 

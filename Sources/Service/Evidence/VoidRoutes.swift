@@ -27,7 +27,7 @@ struct VoidRoutes {
     var fields = JSONFields(value, faults: readerFaults)
     let reason = fields.required("reason", Self.reason)
     try fields.finish()
-    let absent = Problem(.notFound, "No probe result has the id \"\(call.path("id"))\".")
+    let absent = parts.horizon.absent(call.path("id"))
     guard let id = Identifier(parsing: call.path("id").lowercased()), let before = try await parts.results.result(id)
     else { throw absent }
     if before.voided == nil {

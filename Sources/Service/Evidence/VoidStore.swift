@@ -10,7 +10,8 @@ struct Voiding: Sendable, Equatable {
 
 /// The statements that void results.
 ///
-/// A cell cannot forget one result: it is folded anew from the results that are left.
+/// A cell cannot forget one result: it is folded anew from the results that are left. Results that were dropped are not
+/// found any more.
 struct VoidStore: Sendable {
   let database: Database
   let changes: ChangeLog
@@ -56,6 +57,7 @@ struct VoidStore: Sendable {
     _ selection: Selection, _ voiding: Voiding, isDryRun: Bool = false, under set: FoldingSet,
     on connection: Connection
   ) async throws -> (voided: [Voided], cells: [StoredCell]) {
+    try await RetentionStore.keepResults(on: connection)
     let voided = try await record(selection, voiding, isDryRun: isDryRun, on: connection)
     if voided.isEmpty || isDryRun { return (voided, []) }
     var cells: [StoredCell] = []

@@ -17,6 +17,8 @@ struct StoredMethodology: Sendable {
   /// When it got its status, and from whom.
   var changedAt: Instant
   var changedBy: String
+  /// Results received before had been dropped when it was added, and do not count under it; nil: all do.
+  var evidenceFrom: Instant?
 
   var id: String { scoring.id }
   var isFolded: Bool { foldingVersion != nil }
@@ -32,6 +34,7 @@ struct StoredMethodology: Sendable {
       json.member("recorded_by", recordedBy)
       json.member("changed_at", changedAt.rfc3339)
       json.member("changed_by", changedBy)
+      json.member("evidence_from", evidenceFrom?.rfc3339)
       if withDocument { json.member("document", json: scoring.document) }
     }
   }

@@ -60,12 +60,16 @@ struct MethodologyStore: Sendable {
   /// - Returns: false when one of this id is stored already; nothing is stored then.
   func insert(_ methodology: StoredMethodology) async throws -> Bool {
     try await database.withTransaction { connection in
+      // What is dropped from now on is carried on under it too.
+      try await RetentionStore.keepResults(on: connection)
       let count = try await connection.execute(
         """
-        insert into methodology (id, document, hash, status, recorded_at, recorded_by, changed_at, changed_by)
+        insert into methodology (id, document, hash, status, recorded_at, recorded_by, changed_at, changed_by,
+          evidence_from)
         values (\(methodology.id), \(String(decoding: methodology.scoring.document, as: UTF8.self)),
           \(methodology.scoring.hash), \(methodology.status.rawValue), \(methodology.recordedAt.timestamp),
-          \(methodology.recordedBy), \(methodology.changedAt.timestamp), \(methodology.changedBy))
+          \(methodology.recordedBy), \(methodology.changedAt.timestamp), \(methodology.changedBy),
+          (select horizon from retention))
         on conflict (id) do nothing
         """)
       if count == 0 { return false }
@@ -119,7 +123,7 @@ struct MethodologyStore: Sendable {
   // MARK: - Rows
 
   private static let columns = """
-    id, document, status, folding_version, is_complete, recorded_at, recorded_by, changed_at, changed_by
+    id, document, status, folding_version, is_complete, recorded_at, recorded_by, changed_at, changed_by, evidence_from
     """
 
   /// A document that is known already is not read again: it never changes.
@@ -138,6 +142,7 @@ struct MethodologyStore: Sendable {
       scoring: scoring, status: StoredMethodology.Status(rawValue: try row.next(String.self))!,
       foldingVersion: try row.next(Int?.self), isComplete: try row.next(Bool.self),
       recordedAt: Instant(try row.next(Timestamp.self)), recordedBy: try row.next(String.self),
-      changedAt: Instant(try row.next(Timestamp.self)), changedBy: try row.next(String.self))
+      changedAt: Instant(try row.next(Timestamp.self)), changedBy: try row.next(String.self),
+      evidenceFrom: try row.next(Timestamp?.self).map(Instant.init))
   }
 }

@@ -8,6 +8,7 @@ extension RiskService {
     public let source: String?
     public let createdAt: String
     public let isRevoked: Bool
+    public let quota: KeyQuota
   }
 
   /// Why a command could not do what was asked; the sentence says what to do.
@@ -16,9 +17,11 @@ extension RiskService {
   }
 
   /// - Returns: the key's text, which is nowhere else from now on.
-  public func createKey(name: String, scopes: [Scope], source reference: String?) async throws -> String {
+  public func createKey(
+    name: String, scopes: [Scope], source reference: String?, quota: KeyQuota = KeyQuota()
+  ) async throws -> String {
     let source = try reference.map(existingSource)
-    return try await KeyCreation(parts: parts).create(name: name, scopes: scopes, source: source).text
+    return try await KeyCreation(parts: parts).create(name: name, scopes: scopes, source: source, quota: quota).text
   }
 
   public func listKeys() async throws -> [ListedKey] {
@@ -26,7 +29,7 @@ extension RiskService {
       ListedKey(
         id: key.id.description, name: key.name, scopes: key.scopes,
         source: key.sourceID.flatMap { parts.registry.source(id: $0) }?.slug.text, createdAt: key.createdAt.rfc3339,
-        isRevoked: key.isRevoked)
+        isRevoked: key.isRevoked, quota: key.quota)
     }
   }
 

@@ -15,6 +15,7 @@ actor ChangeFeed {
   private let methodologies: MethodologyStore
   private let decisions: DecisionStore
   private let disputes: DisputeStore
+  private let horizon: Horizon
   private let keyRing: KeyRing
   private let registry: Registry
   private let board: ScoreBoard
@@ -38,6 +39,7 @@ actor ChangeFeed {
     methodologies = parts.methodologyStore
     decisions = parts.decisions
     disputes = parts.disputes
+    horizon = parts.horizon
     keyRing = parts.keyRing
     registry = parts.registry
     board = parts.board
@@ -52,8 +54,23 @@ actor ChangeFeed {
     let now = clock.now()
     version = try await changes.head()
     try await loadAccess()
+    try await horizon.load()
     methodologies.register.replace(with: try await methodologies.load())
     try await loadProviders(nil, evidence: evidence)
+    changes.tookOver(through: version)
+    board.confirm(asOf: now)
+  }
+
+  /// Makes `follow` look for changes now.
+  nonisolated func readSoon() { hint.yield() }
+
+  private func loadAgain() async throws {
+    let now = clock.now()
+    version = try await changes.head()
+    try await loadAccess()
+    try await horizon.load()
+    try await loadMethodologies()
+    try await loadProviders(nil, evidence: true)
     changes.tookOver(through: version)
     board.confirm(asOf: now)
   }
@@ -63,7 +80,8 @@ actor ChangeFeed {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { [changes, hint] in
         await changes.database.listen(
-          to: ChangeLog.channel, onNotification: { _ in hint.yield() }, onConnect: { hint.yield() })
+          to: ChangeLog.channel, onNotification: { if !changes.isOwnBatch($0) { hint.yield() } },
+          onConnect: { hint.yield() })
       }
       group.addTask { [hint] in
         while !Task.isCancelled {
@@ -107,8 +125,11 @@ actor ChangeFeed {
     while true {
       let now = clock.now()
       let entries = try await changes.entries(after: version)
+      // Versions have no gaps: what is missing was removed since, and can only be read as a whole.
+      if let last = entries.last, last.version != version + entries.count { return try await loadAgain() }
       let news = entries.filter { !changes.isApplied($0) }
       if news.contains(where: \.access) { try await loadAccess() }
+      if news.contains(where: \.horizon) { try await horizon.load() }
       if news.contains(where: \.methodologies) { try await loadMethodologies() }
       let changed = Array(Set(news.flatMap(\.providers)))
       if !changed.isEmpty { try await loadProviders(changed, evidence: true) }

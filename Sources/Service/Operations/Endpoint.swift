@@ -29,6 +29,8 @@ struct Endpoint: Sendable {
   var isQuestion = false
   /// The member of the answer that is given out once and never again.
   var secret: String?
+  /// How it reads a body as it comes; nil when it never does.
+  var stream: BodyStreaming?
   /// Whether it answers before everything is loaded.
   var isAlwaysReady = false
   let handler: Handler
@@ -50,6 +52,11 @@ struct Endpoint: Sendable {
   ) -> Route {
     let admit = gate.admission(requirement) { [self] head, principal, passing in
       if !isAlwaysReady, !isLoaded() { return .refuse(.starting) }
+      if let stream, stream.applies(to: head) {
+        return .stream(bytesMax: stream.bytesMax) { request, reader in
+          try await stream.handler(try call(request, principal), &reader)
+        }
+      }
       let work = work(for: head, principal) { gate.stillPasses(passing) }
       guard takesIdempotencyKey, let principal, head.headers[Idempotency.header] != nil else { return work }
       return .async { request in
@@ -57,7 +64,7 @@ struct Endpoint: Sendable {
           switch work {
           case .direct(let handler): return try handler(request)
           case .async(let handler): return try await handler(request)
-          case .refuse, .later: preconditionFailure("the work of an endpoint is a handler")
+          case .stream, .refuse, .later, .noting: preconditionFailure("the work of an endpoint is a handler")
           }
         }
       }
@@ -81,7 +88,8 @@ struct Endpoint: Sendable {
   ) -> Admission {
     @Sendable func finished(_ response: Response) -> Response {
       var response = inLanguage(response, head)
-      response.reuse = response.reuse?.and(stillPasses)
+      // One that is given again is not counted.
+      response.reuse = principal?.meter == nil ? response.reuse?.and(stillPasses) : nil
       return response
     }
     switch handler {
@@ -116,6 +124,23 @@ struct Endpoint: Sendable {
   }
 }
 
+/// A body that is read as it comes, so that its size costs no memory.
+struct BodyStreaming: Sendable {
+  let contentType: String
+  /// Unpacked.
+  let bytesMax: Int
+  /// Query parameters with which the body has to be there whole, unless they are false.
+  let wholeWith: [String]
+  let handler: @Sendable (Call, inout BodyReader) async throws -> Response
+
+  /// An `Idempotency-Key` is one for a whole body, too.
+  func applies(to head: RequestHead) -> Bool {
+    head.headers["Content-Type"]?.lowercased().hasPrefix(contentType) == true
+      && head.headers[Idempotency.header] == nil
+      && !head.query.contains { wholeWith.contains($0.name) && $0.value != "false" }
+  }
+}
+
 extension Problem {
   static let starting = Problem(
     .databaseUnavailable, "The service is still loading.", headers: [("Retry-After", "1")])
@@ -130,6 +155,10 @@ struct Call: Sendable {
 
   /// - Precondition: the route's requirement demands a key.
   var caller: Principal { principal! }
+
+  /// Counts results against the quota of the key, before anything of them is stored.
+  /// - Throws: 429 when fewer are left, 413 when there are never so many.
+  func countResults(_ count: Int) throws(Problem) { try principal?.meter?.takeResults(count) }
 
   /// The language of titles and sentences.
   var language: Language { request.head.language }

@@ -27,6 +27,7 @@ struct MetricsRoute {
     let migration = RiskService.migrations.last?.version ?? 0
     text.sample(1, ["migration": "\(migration)", "methodology": parts.catalogue.scoringMethodology.id])
     parts.requestMetrics.write(to: &text)
+    parts.keyRing.refusals.write(to: &text)
     writeConnections(to: &text)
     parts.intakeMetrics.write(to: &text) { parts.registry.source(id: $0)?.slug.text }
     writeMemory(to: &text)

@@ -17,6 +17,10 @@ extension Problem.Kind {
   static let conflict = Problem.Kind(
     code: "conflict", status: 409, title: "It conflicts with what is stored",
     explanation: "Something of that name or identity exists with other content. `detail` names the holder.")
+  static let gone = Problem.Kind(
+    code: "gone", status: 410, title: "Beyond what is kept",
+    explanation: "Results are kept for as long as the operator says; `detail` names the horizon, before which there "
+      + "are none. What they contributed to scores is carried on, and scores from the horizon on are what they were.")
   static let invalidRequest = Problem.Kind(
     code: "invalid-request", status: 422, title: "The request is readable but wrong",
     explanation:
@@ -28,14 +32,14 @@ extension Problem.Kind {
 
   static let tooManyStreams = Problem.Kind(
     code: "too-many-streams", status: 503, title: "Too many streams are open",
-    explanation: "This instance streams events to as many clients as it may. Try again after `Retry-After` seconds, or "
-      + "ask `GET /v1/changes` now and then.")
+    explanation: "This instance streams events, or whole lists, to as many clients as it may. Try again after "
+      + "`Retry-After` seconds; in place of events `GET /v1/changes` will do, asked now and then.")
 
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
-      malformedJSON, unauthorized, forbidden, conflict, stillRunning, preconditionFailed, invalidRequest,
-      databaseUnavailable, tooManyStreams,
+      malformedJSON, unauthorized, forbidden, conflict, gone, stillRunning, preconditionFailed, invalidRequest,
+      quotaExceeded, batchOverQuota, databaseUnavailable, tooManyStreams,
     ]
 }
 

@@ -14,7 +14,8 @@ final class RequestMetrics: Sendable {
   private struct ByMethod {
     let method: String
     var statuses: [(status: Int, count: Int)] = []
-    var durations = Histogram(bounds: RequestMetrics.boundsSeconds)
+    /// By the first digit of the status, of those that there were: a refusal is quick, and would hide what is slow.
+    var durations: [(statusClass: Int, histogram: Histogram)] = []
 
     mutating func count(_ status: Int, _ seconds: Double) {
       if let place = statuses.firstIndex(where: { $0.status == status }) {
@@ -22,7 +23,11 @@ final class RequestMetrics: Sendable {
       } else {
         statuses.append((status, 1))
       }
-      durations.add(seconds)
+      let statusClass = status / 100
+      if !durations.contains(where: { $0.statusClass == statusClass }) {
+        durations.append((statusClass, Histogram(bounds: RequestMetrics.boundsSeconds)))
+      }
+      durations[durations.firstIndex { $0.statusClass == statusClass }!].histogram.add(seconds)
     }
   }
 
@@ -79,7 +84,7 @@ final class RequestMetrics: Sendable {
 
   func write(to text: inout PrometheusText) {
     var statuses: [Label: [Int: Int]] = [:]
-    var durations: [Label: Histogram] = [:]
+    var durations: [Label: [Int: Histogram]] = [:]
     var repeated = 0
     for shard in shards {
       let state = shard.state.withLock { $0 }
@@ -88,7 +93,9 @@ final class RequestMetrics: Sendable {
         for counts in route.methods {
           let label = Label(route: route.pattern, method: counts.method)
           for (status, count) in counts.statuses { statuses[label, default: [:]][status, default: 0] += count }
-          durations[label, default: Histogram(bounds: Self.boundsSeconds)].add(counts.durations)
+          for (statusClass, histogram) in counts.durations {
+            durations[label, default: [:]][statusClass, default: Histogram(bounds: Self.boundsSeconds)].add(histogram)
+          }
         }
       }
     }
@@ -100,8 +107,11 @@ final class RequestMetrics: Sendable {
     }
     text.metric(
       "relayrisk_http_request_duration_seconds", .histogram, "From the head's arrival to the last byte of the answer.")
-    for (label, histogram) in durations.sorted(by: { $0.key < $1.key }) {
-      histogram.write(to: &text, ["method": label.method, "route": label.route])
+    for (label, classes) in durations.sorted(by: { $0.key < $1.key }) {
+      for (statusClass, histogram) in classes.sorted(by: { $0.key < $1.key }) {
+        let name = statusClass == 0 ? "none" : "\(statusClass)xx"
+        histogram.write(to: &text, ["method": label.method, "route": label.route, "status_class": name])
+      }
     }
     text.counter(
       "relayrisk_http_answers_repeated_total", "Requests answered as the same request was before, without routing.",

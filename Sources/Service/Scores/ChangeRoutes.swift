@@ -23,21 +23,26 @@ struct ChangeRoutes {
     let since = try call.parameters.field("since")?.version()
     await catchUp(to: since ?? 0)
     let changes = await parts.publisher.changes(since: since)
-    // All of many providers is megabytes.
-    let body = try await service.computing { Self.body(changes) }
-    return .json(body, headers: [("Cache-Control", "no-store")])
+    return try await Self.body(changes).response(
+      permits: parts.streamPermits, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-store")])
   }
 
-  private static func body(_ changes: ScorePublisher.Changes) -> [UInt8] {
-    var json = JSONWriter(reservingBytes: 256 + changes.items.reduce(0) { $0 + ($1.body?.count ?? 0) + 1 })
+  /// The items come last, so that they can be written while they are sent: those of all providers are megabytes.
+  private static func body(_ changes: ScorePublisher.Changes) -> PiecewiseBody {
+    var json = JSONWriter()
     json.object { json in
       json.member("version", changes.version)
       json.member("full", changes.isFull)
-      json.array("items", changes.items.compactMap(\.body)) { $0.raw($1) }
       json.array("removed", changes.removed) { $0.value($1.description) }
       json.member("checksum", changes.checksum)
     }
-    return json.bytes
+    let items = changes.items.compactMap(\.body)
+    return PiecewiseBody(
+      opening: json.bytes.dropLast() + Array(",\"items\":[".utf8), count: items.count, closing: Array("]}".utf8)
+    ) { index, bytes in
+      if index > 0 { bytes.append(UInt8(ascii: ",")) }
+      bytes += items[index]
+    }
   }
 
   /// Who changed something here finds it in the answer, and who read a version from another instance is not told that

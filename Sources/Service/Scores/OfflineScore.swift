@@ -33,7 +33,7 @@ public enum OfflineScore {
       let inputs = try ScoreInputs(value, faults: faults, methodology, catalogue: shipped.methodology)
       return (inputs, methodology)
     }
-    var fold = EvidenceFold(methodology.methodology)
+    var fold = EvidenceFold(methodology.methodology, inputs.carried)
     // What is observed later does not exist yet.
     for result in inputs.results where result.countedAt <= inputs.at { fold.add(result) }
     let evidence = Evidence(
@@ -83,6 +83,8 @@ struct ScoreInputs {
   /// How many are open; they move nothing.
   let disputes: Int
   let results: [CountedResult]
+  /// What results that are no longer kept contributed.
+  let carried: [CarriedCell]
 
   /// - Throws: `JSONFaults`, with every fault.
   init(
@@ -113,8 +115,12 @@ struct ScoreInputs {
     let results = fields.required("results") { field in
       try field.array { try $0.object { Self.result(&$0, methodology.methodology, sources: numbers) } }
     }
+    let carried = fields.optional("carried") { field in
+      try field.array { try $0.object { Self.carried(&$0, methodology.methodology, sources: numbers, at: at) } }
+    }
     try fields.finish()
     self.at = at!
+    self.carried = carried?.map { $0! } ?? []
     sources = trusts!
     self.results = results!.map { $0! }
   }
@@ -149,25 +155,35 @@ struct ScoreInputs {
     return sources
   }
 
+  private struct Place {
+    let source, check: Int?
+    let target: Target?
+
+    init(_ fields: inout JSONFields, _ methodology: Methodology, sources: [String: Int]?) {
+      source = fields.required("source") { field -> Int in
+        let slug = try field.string()
+        // Where the sources themselves are wrong, that is fault enough.
+        guard let sources else { return 0 }
+        guard let source = sources[slug] else { throw field.fault("is not one of the sources") }
+        return source
+      }
+      check = fields.required("check") { field -> Int in
+        guard let check = methodology.checkIndex(try field.string()) else {
+          throw field.fault("is not a check of the methodology")
+        }
+        return check
+      }
+      let address = fields.required("target") { try $0.string(bytesMin: 1) }
+      let model = fields.optional("model") { try $0.string(bytesMin: 1) }
+      target = address.map { Target(address: $0, model: model) }
+    }
+  }
+
   /// Nil only together with a fault.
   private static func result(
     _ fields: inout JSONFields, _ methodology: Methodology, sources: [String: Int]?
   ) -> CountedResult? {
-    let source = fields.required("source") { field -> Int in
-      let slug = try field.string()
-      // Where the sources themselves are wrong, that is fault enough.
-      guard let sources else { return 0 }
-      guard let source = sources[slug] else { throw field.fault("is not one of the sources") }
-      return source
-    }
-    let check = fields.required("check") { field -> Int in
-      guard let check = methodology.checkIndex(try field.string()) else {
-        throw field.fault("is not a check of the methodology")
-      }
-      return check
-    }
-    let address = fields.required("target") { try $0.string(bytesMin: 1) }
-    let model = fields.optional("model") { try $0.string(bytesMin: 1) }
+    let place = Place(&fields, methodology, sources: sources)
     let outcome = fields.required("outcome") { try $0.oneOf(Outcome.self) }
     let observedAt = fields.required("observed_at", instant)
     let confidence = fields.optional("confidence") { field -> Double in
@@ -175,9 +191,35 @@ struct ScoreInputs {
       guard confidence > 0, confidence <= 1 else { throw field.fault("must be above 0 and at most 1") }
       return confidence
     }
-    guard let source, let check, let address, let outcome, let observedAt else { return nil }
+    guard let source = place.source, let check = place.check, let target = place.target, let outcome, let observedAt
+    else { return nil }
     return CountedResult(
-      check: check, target: Target(address: address, model: model), source: source, outcome: outcome,
-      countedAt: observedAt, confidence: confidence ?? 1)
+      check: check, target: target, source: source, outcome: outcome, countedAt: observedAt,
+      confidence: confidence ?? 1)
+  }
+
+  /// Nil only together with a fault.
+  private static func carried(
+    _ fields: inout JSONFields, _ methodology: Methodology, sources: [String: Int]?, at: Instant?
+  ) -> CarriedCell? {
+    let place = Place(&fields, methodology, sources: sources)
+    let newest = fields.required("newest") { field -> Instant in
+      let newest = try instant(field)
+      if let at, newest > at { throw field.fault("is after `at`") }
+      return newest
+    }
+    let weights = ["fail_weight", "pass_weight"].map { name in
+      fields.required(name) { field -> Double in
+        let weight = try field.double()
+        guard weight >= 0 else { throw field.fault("must be 0 or more") }
+        return weight
+      }
+    }
+    guard let source = place.source, let check = place.check, let target = place.target, let newest,
+      let failWeight = weights[0], let passWeight = weights[1]
+    else { return nil }
+    return CarriedCell(
+      methodology: methodology.id, check: methodology.checks[check].id, target: target, source: source,
+      cell: EvidenceCell(newest: newest, failWeight: failWeight, passWeight: passWeight))
   }
 }

@@ -17,7 +17,7 @@ struct PastScores: Sendable {
     clock = parts.clock
     catalogue = parts.catalogue
     store = PastEvidenceStore(
-      database: parts.database, registry: parts.registry, board: parts.board,
+      database: parts.database, registry: parts.registry, board: parts.board, horizon: parts.horizon,
       methodology: self.scoring.methodology)
   }
 
@@ -25,7 +25,7 @@ struct PastScores: Sendable {
   func document(
     of provider: Provider, from viewpoint: Viewpoint, isFull: Bool, in language: Language
   ) async throws -> [UInt8] {
-    let past = try await store.evidence(of: provider.id, from: viewpoint)
+    let past = try await evidence(of: provider, from: viewpoint)
     return document(of: provider, past, at: viewpoint.asOf, isFull: isFull, in: language).body
   }
 
@@ -34,16 +34,23 @@ struct PastScores: Sendable {
     of provider: Provider, isFull: Bool, in language: Language
   ) async throws -> (body: [UInt8], assessment: Assessment) {
     let minute = clock.now().startOfMinute
-    let past = try await store.evidence(of: provider.id, from: Viewpoint(asOf: .endOfTime, knownAt: nil))
+    let past = try await evidence(of: provider, from: Viewpoint(asOf: .endOfTime, knownAt: nil))
     let decided = past.decisions.lastTakenAt
-    let instant = [past.results.last?.countedAt, decided].compactMap(\.self).reduce(minute, max)
+    let instant = [past.newest, decided].compactMap(\.self).reduce(minute, max)
     return document(of: provider, past, at: instant, isFull: isFull, in: language)
+  }
+
+  private func evidence(
+    of provider: Provider, from viewpoint: Viewpoint, earliest: Instant? = nil
+  ) async throws -> PastEvidence {
+    try await store.evidence(
+      of: provider.id, from: viewpoint, carriedUnder: [methodology.id], earliest: earliest)
   }
 
   private func document(
     of provider: Provider, _ past: PastEvidence, at instant: Instant, isFull: Bool, in language: Language
   ) -> (body: [UInt8], assessment: Assessment) {
-    var fold = EvidenceFold(methodology)
+    var fold = EvidenceFold(methodology, past.carried)
     for result in past.results { fold.add(result) }
     let evidence = past.evidence(fold, at: instant)
     let assessment = methodology.assess(evidence, at: instant)
@@ -59,8 +66,9 @@ struct PastScores: Sendable {
 
   /// The score at each of the instants, which ascend. Results are read and folded once, whatever the number of points.
   func history(of provider: Provider, at instants: [Instant]) async throws -> [UInt8] {
-    let past = try await store.evidence(of: provider.id, from: Viewpoint(asOf: instants.last!, knownAt: nil))
-    var fold = EvidenceFold(methodology)
+    let viewpoint = Viewpoint(asOf: instants.last!, knownAt: nil)
+    let past = try await evidence(of: provider, from: viewpoint, earliest: instants.first)
+    var fold = EvidenceFold(methodology, past.carried)
     var results = past.results[...]
     var json = JSONWriter(reservingBytes: 256 * instants.count)
     json.object { json in
@@ -87,7 +95,7 @@ struct PastScores: Sendable {
   /// Everything that the score is computed from, in the form of the methodology's worked cases, so that anyone can
   /// compute it again.
   func inputs(of provider: Provider, from viewpoint: Viewpoint) async throws -> [UInt8] {
-    let past = try await store.evidence(of: provider.id, from: viewpoint)
+    let past = try await evidence(of: provider, from: viewpoint)
     var json = JSONWriter(reservingBytes: 1_024 + 200 * past.results.count)
     json.object { json in
       json.name("provider")
@@ -105,6 +113,17 @@ struct PastScores: Sendable {
       json.array("waivers", past.decisions.waivedChecks(at: viewpoint.asOf).sorted()) { $0.value($1) }
       json.member(
         "disputes", past.decisions.openDisputes(at: viewpoint.asOf, under: methodology, in: store.registry))
+      json.array("carried", past.carried) { json, carried in
+        json.object { json in
+          json.member("source", past.sources[carried.source].slug)
+          json.member("check", carried.check)
+          json.member("target", carried.target.address)
+          if let model = carried.target.model { json.member("model", model) }
+          json.member("newest", carried.cell.newest.rfc3339)
+          json.member("fail_weight", carried.cell.failWeight)
+          json.member("pass_weight", carried.cell.passWeight)
+        }
+      }
       json.array("results", past.results) { json, result in
         json.object { json in
           json.member("source", past.sources[result.source].slug)

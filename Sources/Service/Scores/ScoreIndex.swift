@@ -59,15 +59,7 @@ actor ScoreIndex {
   func page(
     _ filter: ScoreFilter, _ order: ScoreOrder, after: ScoreRank?, count: Int, under methodology: String
   ) async -> [Entry]? {
-    noteChanges()
-    await takeChanged()
-    if scoring.id != methodology { return nil }
-    if aged.count <= Self.turnCountMax {
-      place(aged)
-      renewed.aged.formUnion(aged)
-      aged = []
-    }
-    let list = list(in: order)
+    guard let list = await list(in: order, under: methodology) else { return nil }
     var index = 0
     if let after { index = list.partitioningIndex { order.rank($0.provider, $0.standing) > after } }
     var found: [Entry] = []
@@ -76,6 +68,20 @@ actor ScoreIndex {
       index += 1
     }
     return found
+  }
+
+  /// All entries in their order, as they are at one instant.
+  /// - Returns: nil when another methodology is active by now.
+  func list(in order: ScoreOrder, under methodology: String) async -> [Entry]? {
+    noteChanges()
+    await takeChanged()
+    if scoring.id != methodology { return nil }
+    if aged.count <= Self.turnCountMax {
+      place(aged)
+      renewed.aged.formUnion(aged)
+      aged = []
+    }
+    return list(in: order)
   }
 
   /// Brings every entry up to date, in turns between which pages are read.

@@ -89,7 +89,7 @@ struct ScoreRoutes {
   @Sendable private func history(_ call: Call) async throws -> Response {
     var reader = InstantParameters(parameters: call.parameters, now: parts.clock.now())
     let methodology = methodology(&reader)
-    let instants = try Self.instants(&reader)
+    let instants = try instants(&reader)
     let provider = try parts.registry.existingProvider(call.path("p"))
     let scores = PastScores(parts, methodology.scoring)
     let body = try await service.computing { try await scores.history(of: provider, at: instants) }
@@ -97,18 +97,21 @@ struct ScoreRoutes {
   }
 
   /// Evenly spaced, both ends included.
-  private static func instants(_ reader: inout InstantParameters) throws -> [Instant] {
+  private func instants(_ reader: inout InstantParameters) throws -> [Instant] {
     let to = reader.instant("to") ?? reader.now
-    let from = reader.instant("from") ?? to + -spanMillisecondsDefault
-    let points = reader.parameters["points"].map { Int($0) } ?? pointsDefault
-    if points.map(pointsRange.contains) != true {
-      reader.fault("points", "must be an integer from \(pointsRange.lowerBound) to \(pointsRange.upperBound)")
+    let usual = to + -Self.spanMillisecondsDefault
+    let horizon = parts.horizon.instant.flatMap { usual < $0 && $0 < to ? $0 : nil }
+    let from = reader.instant("from") ?? horizon ?? usual
+    let points = reader.parameters["points"].map { Int($0) } ?? Self.pointsDefault
+    let range = Self.pointsRange
+    if points.map(range.contains) != true {
+      reader.fault("points", "must be an integer from \(range.lowerBound) to \(range.upperBound)")
     }
     if reader.faults.isEmpty, from >= to { reader.fault("from", "must be before `to`") }
     try reader.finish()
-    let span = to.milliseconds - from.milliseconds
+    let milliseconds = to.milliseconds - from.milliseconds
     let steps = Int64(points! - 1)
-    return (0...steps).map { from + span * $0 / steps }
+    return (0...steps).map { from + milliseconds * $0 / steps }
   }
 
   @Sendable private func inputs(_ call: Call) async throws -> Response {

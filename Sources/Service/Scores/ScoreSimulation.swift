@@ -24,8 +24,8 @@ struct ScoreSimulation: Sendable {
   private enum Folded {
     /// Under the active methodology.
     case cells([Evidence.Entry])
-    /// With checks by their place in the catalogue.
-    case results([CountedResult])
+    /// With checks by their place in the catalogue; and what is carried on of results that were dropped.
+    case results([CountedResult], [CarriedCell])
   }
 
   /// A score and what it is written with.
@@ -75,9 +75,11 @@ struct ScoreSimulation: Sendable {
     }
     // Every check of any methodology is of the catalogue.
     let past = try await PastScores(parts, parts.catalogue.scoringMethodology).store.evidence(
-      of: request.provider.id, from: Viewpoint(asOf: instant, knownAt: nil))
+      of: request.provider.id, from: Viewpoint(asOf: instant, knownAt: nil),
+      carriedUnder: [active.id] + (request.scoring.map { [$0.id] } ?? []))
     return Start(
-      instant: instant, sources: past.sources, evidence: .results(past.results), decisions: past.decisions)
+      instant: instant, sources: past.sources, evidence: .results(past.results, past.carried),
+      decisions: past.decisions)
   }
 
   private func fold(_ start: Start, under scoring: ScoringMethodology, without dropped: Set<Int>) -> EvidenceFold {
@@ -85,7 +87,8 @@ struct ScoreSimulation: Sendable {
     var fold = EvidenceFold(methodology)
     switch start.evidence {
     case .cells(let entries): for entry in entries where !dropped.contains(entry.source) { fold.add(entry) }
-    case .results(let results):
+    case .results(let results, let carried):
+      fold = EvidenceFold(methodology, carried.filter { !dropped.contains($0.source) })
       let places = parts.catalogue.methodology.checks.map { methodology.checkIndex($0.id) }
       for result in results where !dropped.contains(result.source) {
         guard let check = places[result.check] else { continue }

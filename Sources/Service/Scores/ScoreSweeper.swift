@@ -44,9 +44,10 @@ struct ScoreSweeper: Sendable {
   private func sweep(on connection: Connection) async throws {
     try await publisher.catchUp()
     while !Task.isCancelled {
+      let begin = ContinuousClock.now
       await publisher.refresh()
       try await publisher.publish(on: connection)
-      try? await Task.sleep(for: .milliseconds(ChangeFeed.pollMilliseconds))
+      try? await Task.sleep(for: RiskService.rest(after: ContinuousClock.now - begin))
     }
   }
 }

@@ -11,16 +11,20 @@ extension Provider {
 }
 
 extension Standing {
+  /// Whether there is enough of it.
+  var evidence: String { isSufficient ? "sufficient" : "insufficient" }
+
   /// The members of an entry of a list of scores.
-  func write(of provider: Provider, to json: inout JSONWriter) {
-    json.object("provider") { provider.writeReference(to: &$0) }
-    json.member("score", score)
-    json.member("provisional_score", provisionalScore)
-    json.member("grade", grade)
-    json.member("verdict", verdict.rawValue)
-    json.member("evidence", isSufficient ? "sufficient" : "insufficient")
-    json.member("coverage", coverage)
-    json.member("evaluated_at", evaluatedAt.rfc3339)
+  func write(of provider: Provider, to json: inout JSONWriter, only fields: ScoreFields = .all) {
+    if fields.has(.provider) { json.object("provider") { provider.writeReference(to: &$0) } }
+    if fields.has(.score) { json.member("score", score) }
+    if fields.has(.provisionalScore) { json.member("provisional_score", provisionalScore) }
+    if fields.has(.grade) { json.member("grade", grade) }
+    if fields.has(.verdict) { json.member("verdict", verdict.rawValue) }
+    if fields.has(.evidence) { json.member("evidence", evidence) }
+    if fields.has(.coverage) { json.member("coverage", coverage) }
+    if fields.has(.evaluatedAt) { json.member("evaluated_at", evaluatedAt.rfc3339) }
+    guard fields.has(.concerns) else { return }
     json.array("concerns", concerns) { json, concern in
       json.object { json in
         json.member("concern", concern.id)

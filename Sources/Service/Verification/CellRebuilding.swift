@@ -57,13 +57,19 @@ struct CellRebuilding: Sendable {
   mutating func add(_ result: RebuildingResult) {
     guard let index = methodology.checkIndex(result.check) else { return }
     let check = methodology.checks[index]
-    let concern = methodology.concerns[check.concern]
     guard
       let cell = EvidenceCell(
         outcome: result.outcome, observedAt: result.countedAt, confidence: result.confidence, check: check,
-        concern: concern)
+        concern: methodology.concerns[check.concern])
     else { return }
-    let key = CellKey(check: result.check, target: result.target, source: result.source)
+    add(CellKey(check: result.check, target: result.target, source: result.source), cell)
+  }
+
+  /// Merges the fold of other results of the same cell with what is there.
+  mutating func add(_ key: CellKey, _ cell: EvidenceCell) {
+    guard let index = methodology.checkIndex(key.check) else { return }
+    let check = methodology.checks[index]
+    let concern = methodology.concerns[check.concern]
     if let known = cells[key] {
       cells[key]!.cell = known.cell.merged(with: cell, check: check, concern: concern)
     } else {

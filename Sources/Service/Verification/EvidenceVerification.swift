@@ -1,7 +1,8 @@
 import Postgres
 import RiskModel
 
-/// Rebuilds every evidence cell and every score from the stored results and compares them with what is stored.
+/// Rebuilds every evidence cell and every score from the stored results, and from what is carried on of those that were
+/// dropped, and compares them with what is stored.
 ///
 /// Each provider is read in one repeatable-read transaction: results and the cells that they are folded into are
 /// committed together, so a service that is taking in results meanwhile is no difference. Memory holds the cells of one
@@ -28,12 +29,17 @@ struct EvidenceVerification: Sendable {
 
   private func verify(_ provider: Identifier, _ summary: inout VerificationSummary) async throws {
     let (pairs, results) = try await parts.database.withTransaction(isolation: .repeatableRead) { connection in
+      try await RetentionStore.keepResultsForSnapshot(on: connection)
       let set = try await parts.methodologyStore.load(on: connection)
       var pairs: [(stored: [CellKey: VerifiedCell], rebuilding: CellRebuilding)] = []
       // Until the stored results are folded under it, a methodology has no cells to speak of.
       for methodology in set.all.filter(\.isComplete).map(\.scoring.methodology) {
         let stored = try await storedCells(of: provider, methodology, on: connection)
-        pairs.append((stored, CellRebuilding(methodology)))
+        var rebuilding = CellRebuilding(methodology)
+        for carried in try await carriedCells(of: provider, methodology, on: connection) {
+          rebuilding.add(carried.key, carried.cell)
+        }
+        pairs.append((stored, rebuilding))
       }
       let results = try await fold(of: provider, on: connection) { result in
         for index in pairs.indices { pairs[index].rebuilding.add(result) }
@@ -80,6 +86,18 @@ struct EvidenceVerification: Sendable {
       cells[stored.key] = VerifiedCell(cell: stored.cell, halfLives: halfLives)
     }
     return cells
+  }
+
+  /// What results that were dropped contribute; with the key of each cell.
+  private func carriedCells(
+    of provider: Identifier, _ methodology: Methodology, on connection: Connection
+  ) async throws -> [StoredCell] {
+    try await connection.query(
+      """
+      select provider_id, methodology, check_id, target, model, source_id, newest, fail_weight, pass_weight, 0::bigint
+      from carried_cell
+      where provider_id = \(provider) and methodology = \(methodology.id) and voided_at = 'infinity'
+      """, StoredCell.decode)
   }
 
   /// Calls `body` with each result that counts, page by page in the order of ids.
