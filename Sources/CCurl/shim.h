@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 
 typedef size_t (*curl_write_function)(char *bytes, size_t size, size_t count, void *context);
+typedef int (*curl_watch_function)(void *context, curl_off_t, curl_off_t, curl_off_t, curl_off_t);
 
 static inline CURLcode curl_prepare(void) { return curl_global_init(CURL_GLOBAL_DEFAULT); }
 
@@ -22,6 +23,13 @@ static inline CURLcode curl_set_pointer(CURL *handle, CURLoption option, const v
 static inline CURLcode curl_set_write(CURL *handle, curl_write_function function, void *context) {
   CURLcode code = curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, function);
   return code == CURLE_OK ? curl_easy_setopt(handle, CURLOPT_WRITEDATA, context) : code;
+}
+
+// Called about once a second and more; anything but 0 ends the exchange.
+static inline CURLcode curl_set_watch(CURL *handle, curl_watch_function function, void *context) {
+  CURLcode code = curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, function);
+  if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_XFERINFODATA, context);
+  return code == CURLE_OK ? curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L) : code;
 }
 
 static inline long curl_status(CURL *handle) {

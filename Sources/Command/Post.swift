@@ -12,7 +12,8 @@ struct Post: ParsableCommand {
       The key is read from RELAYRISK_KEY or from a file: an argument would show in the list of processes. Proxies are \
       those of https_proxy and http_proxy.
 
-      Exits with 1 when a result was rejected, or could neither be sent nor spooled; with 0 when it was spooled.
+      Exits with 1 when a result was rejected, or could neither be sent nor spooled; with 0 when it was spooled. \
+      SIGINT and SIGTERM end it once what it has read is sent or spooled.
       """)
 
   @Argument(help: "Files of results, or - for standard input. (default: standard input)")
@@ -96,9 +97,11 @@ struct Post: ParsableCommand {
       report: report)
     let spool = try (spool ?? environment(twin(of: "spool"))).map { try PostSpool($0) }
     let posting = Posting(sender: sender, spool: spool, report: report)
+    Interruption.watch()
     try posting.sendSpooled()
     for file in files.isEmpty ? ["-"] : files { try posting.post(PostInput(path: file)) }
     report.finish()
+    Interruption.passOn()
     if posting.isFailed || report.isAnyLost { throw ExitCode(1) }
   }
 }

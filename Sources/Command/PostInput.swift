@@ -33,7 +33,7 @@ struct PostInput {
     }
     let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.chunkBytes, alignment: 1)
     defer { chunk.deallocate() }
-    while true {
+    while !Interruption.isAsked {
       var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
       if poll(&waiting, 1, Self.pauseMilliseconds) == 0 {
         try body(.pause)
@@ -45,7 +45,7 @@ struct PostInput {
       if count == 0 { break }
       try splitter.feed(UnsafeRawBufferPointer(rebasing: chunk[..<count]), take)
     }
-    try splitter.finish(take)
+    if !Interruption.isAsked { try splitter.finish(take) }
   }
 
   private func unreadable(_ action: String) -> Unreadable {

@@ -33,7 +33,8 @@ final class PostSender {
   init(base: String, key: String, authorities: String?, timeoutSeconds: Int, report: PostReport) throws {
     do {
       client = try HTTPClient(
-        userAgent: "relayrisk-post", authorities: authorities, answerBytesMax: Self.answerBytesMax)
+        userAgent: "relayrisk-post", authorities: authorities, answerBytesMax: Self.answerBytesMax,
+        isInterrupted: { Interruption.isAsked })
     } catch {
       throw CommandFailure("no request can be made: \(error)")
     }
@@ -62,9 +63,10 @@ final class PostSender {
       // Full jitter, so that scanners that were turned away together do not come back together.
       let ceiling = min(Self.backoffSeconds.max, Self.backoffSeconds.first * Double(1 << min(attempts, 10)))
       let wait = Double(retryAfterSeconds ?? 0) + .random(in: 0...ceiling)
-      guard ContinuousClock.now + .seconds(wait) < deadline else { return .undelivered(reason) }
+      guard ContinuousClock.now + .seconds(wait) < deadline, !Interruption.isAsked else { return .undelivered(reason) }
       report.showWaiting(reason, seconds: Int(wait.rounded(.up)))
       usleep(UInt32(wait * 1_000_000))
+      if Interruption.isAsked { return .undelivered(reason) }
       attempts += 1
     }
   }

@@ -20,12 +20,16 @@ public final class HTTPClient {
   /// Where libcurl writes what went wrong.
   private let errorText: UnsafeMutableBufferPointer<CChar>
   private let received: ReceivedBody
+  private let interruption: InterruptionCheck
 
   /// - Parameters:
   ///   - authorities: a file of certificates (PEM) that are trusted instead of the system's.
   ///   - answerBytesMax: an answer that is longer is an error.
+  ///   - isInterrupted: asked about once a second; when true, the exchange ends without an answer.
   /// - Throws: when libcurl lacks memory or does not take a setting.
-  public init(userAgent: String, authorities: String? = nil, answerBytesMax: Int) throws(TransportError) {
+  public init(userAgent: String, authorities: String? = nil, answerBytesMax: Int, isInterrupted: @escaping () -> Bool)
+    throws(TransportError)
+  {
     guard curl_prepare() == CURLE_OK, let handle = curl_easy_init() else {
       throw TransportError(description: "libcurl cannot be used")
     }
@@ -33,6 +37,7 @@ public final class HTTPClient {
     errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
     errorText.initialize(repeating: 0)
     received = ReceivedBody(bytesMax: answerBytesMax)
+    interruption = InterruptionCheck(isInterrupted: isInterrupted)
     try set(CURLOPT_USERAGENT, userAgent)
     // A redirection would take the key to somewhere else, so none is followed.
     try set(CURLOPT_FOLLOWLOCATION, 0)
@@ -41,14 +46,19 @@ public final class HTTPClient {
     try set(CURLOPT_CONNECTTIMEOUT, Self.connectTimeoutSeconds)
     if let authorities { try set(CURLOPT_CAINFO, authorities) }
     try check(curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText.baseAddress))
-    let context = Unmanaged.passUnretained(received).toOpaque()
+    try check(
+      curl_set_watch(
+        handle,
+        { context, _, _, _, _ in
+          Unmanaged<InterruptionCheck>.fromOpaque(context!).takeUnretainedValue().isInterrupted() ? 1 : 0
+        }, Unmanaged.passUnretained(interruption).toOpaque()))
     try check(
       curl_set_write(
         handle,
         { bytes, _, count, context in
           let received = Unmanaged<ReceivedBody>.fromOpaque(context!).takeUnretainedValue()
           return received.append(UnsafeRawBufferPointer(start: bytes, count: count)) ? count : 0
-        }, context))
+        }, Unmanaged.passUnretained(received).toOpaque()))
   }
 
   deinit {
@@ -104,6 +114,12 @@ public final class HTTPClient {
     let detail = String(cString: errorText.baseAddress!)
     throw TransportError(description: detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail)
   }
+}
+
+/// A closure with an address that C can hold.
+private final class InterruptionCheck {
+  let isInterrupted: () -> Bool
+  init(isInterrupted: @escaping () -> Bool) { self.isInterrupted = isInterrupted }
 }
 
 /// What libcurl has received of an answer.

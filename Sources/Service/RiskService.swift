@@ -133,6 +133,7 @@ public final class RiskService: Sendable {
     try await parts.methodologyStore.ship(parts.catalogue.scoringMethodology, at: parts.clock.now())
     try await feed.load(evidence: evidence)
     if evidence {
+      try await parts.horizon.loadPartitions()
       await parts.scoreIndex.sweep()
       try await parts.publisher.load()
     }

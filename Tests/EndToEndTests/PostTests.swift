@@ -128,14 +128,7 @@ import Testing
   /// A scanner that writes a result now and then, and stays.
   @Test func whatHasComeIsSentWhileThePipeStaysOpen() async throws {
     try await Self.withService { _, environment, admin in
-      let process = Process()
-      process.executableURL = URL(fileURLWithPath: Program.path)
-      process.arguments = ["post"]
-      process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-      let pipe = Pipe()
-      process.standardInput = pipe
-      process.standardOutput = FileHandle.nullDevice
-      try process.run()
+      let (process, pipe) = try Self.start([], environment)
       for number in 1...2 {
         try pipe.fileHandleForWriting.write(contentsOf: Data("\(Self.line(number))\n".utf8))
         _ = try await waitFor("result \(number)") {
@@ -143,13 +136,43 @@ import Testing
         }
       }
       try pipe.fileHandleForWriting.close()
-      let status = await withCheckedContinuation { continuation in
-        Thread.detachNewThread {
-          process.waitUntilExit()
-          continuation.resume(returning: process.terminationStatus)
-        }
-      }
-      #expect(status == 0)
+      #expect(await process.end() == 0)
     }
+  }
+
+  /// What was read and not sent yet is put away.
+  @Test func aRunThatIsEndedSpoolsWhatItHasRead() async throws {
+    let directory = TemporaryDirectory.make()
+    ExitCleanup.add(directory)
+    // Takes connections and never answers.
+    let (held, port) = try listeningSocket()
+    let environment = ["RELAYRISK_URL": "http://127.0.0.1:\(port)", "RELAYRISK_KEY": "rr_x"]
+    let (process, pipe) = try Self.start(["--spool", directory], environment)
+    try pipe.fileHandleForWriting.write(contentsOf: Data("\(Self.line(1))\n\(Self.line(2))\n".utf8))
+    let connection = await withCheckedContinuation { continuation in
+      Thread.detachNewThread { continuation.resume(returning: accept(held.fileDescriptor, nil, nil)) }
+    }
+    defer { close(connection) }
+    kill(process.processIdentifier, SIGTERM)
+    #expect(await process.end() == -SIGTERM)
+    let files = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".ndjson") }
+    #expect(files.count == 1)
+    let kept = try String(contentsOfFile: "\(directory)/\(files.first ?? "")", encoding: .utf8)
+    #expect(kept.split(separator: "\n").count == 2 && kept.contains(#"{"from":"stdin:2","result":{"#), "\(kept)")
+  }
+
+  /// With standard input as a pipe that stays open.
+  private static func start(
+    _ arguments: [String], _ environment: [String: String]
+  ) throws -> (Process, Pipe) {
+    let (process, pipe) = (Process(), Pipe())
+    process.executableURL = URL(fileURLWithPath: Program.path)
+    process.arguments = ["post"] + arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.standardInput = pipe
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    return (process, pipe)
   }
 }

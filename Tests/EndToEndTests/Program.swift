@@ -63,3 +63,18 @@ struct Program {
       errors: try String(contentsOfFile: files[1].0, encoding: .utf8))
   }
 }
+
+extension Process {
+  /// Waits for the end.
+  /// - Returns: the exit status, or the signal that ended it, negated.
+  func end() async -> Int32 {
+    await withCheckedContinuation { continuation in
+      // Blocks, so it has a thread of its own.
+      Thread.detachNewThread { [self] in
+        waitUntilExit()
+        continuation.resume(
+          returning: terminationReason == .uncaughtSignal ? -terminationStatus : terminationStatus)
+      }
+    }
+  }
+}

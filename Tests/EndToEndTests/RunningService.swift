@@ -59,13 +59,7 @@ final class RunningService: @unchecked Sendable {
   @discardableResult
   func end(_ signal: Int32) async -> Int32 {
     kill(process.processIdentifier, signal)
-    return await withCheckedContinuation { continuation in
-      Thread.detachNewThread { [process] in
-        process.waitUntilExit()
-        let status = process.terminationStatus
-        continuation.resume(returning: process.terminationReason == .uncaughtSignal ? -status : status)
-      }
-    }
+    return await process.end()
   }
 
   /// The directory of the private cluster's socket.

@@ -53,6 +53,13 @@ import Testing
     #expect(isCovered(0.15) && isCovered(0.15 - 0.9e-9) && !isCovered(0.15 - 1.1e-9))
   }
 
+  @Test func noCriticalStateIsBelowItself() {
+    let states: [CriticalState] = [.none, .provisional, .confirmed]
+    for (index, state) in states.enumerated() {
+      for (other, below) in states.enumerated() { #expect((below < state) == (other < index)) }
+    }
+  }
+
   @Test func criticalStatesBeginAtTheirThresholds() {
     let id = "backdoor.tool-call-rewrite"
     func state(_ fail: Double) -> CriticalState {

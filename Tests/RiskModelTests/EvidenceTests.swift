@@ -25,6 +25,9 @@ import Testing
     #expect(composed != decomposed && decomposed < composed)
     #expect(Target(address: "a", model: "\u{E9}") != Target(address: "a", model: "e\u{301}"))
     #expect(Set([composed, decomposed, composed]).count == 2)
+    // The sign of the kelvin is canonically a letter of ASCII.
+    #expect(Target(address: "a", model: "K") != Target(address: "a", model: "\u{212A}"))
+    #expect(Target(address: "a", model: "\u{212A}") != Target(address: "a", model: "K"))
   }
 
   @Test func sourcesAreSortedByBytesAndEntriesFollow() {
@@ -88,6 +91,7 @@ import Testing
 
   @Test func programmingErrorsStopTheProcess() async {
     await #expect(processExitsWith: .failure) { _ = Evidence.Source(slug: "a", trust: 0) }
+    await #expect(processExitsWith: .failure) { _ = Evidence.Source(slug: "a", trust: 1.01) }
     await #expect(processExitsWith: .failure) {
       let source = Evidence.Source(slug: "a", trust: 1)
       _ = Evidence(sources: [source, source], entries: [])
@@ -107,6 +111,12 @@ import Testing
       let check = Fixtures.rm1.checks[0]
       _ = EvidenceCell(
         outcome: .fail, observedAt: Instant(milliseconds: 0), confidence: 0, check: check,
+        concern: Fixtures.rm1.concerns[check.concern])
+    }
+    await #expect(processExitsWith: .failure) {
+      let check = Fixtures.rm1.checks[0]
+      _ = EvidenceCell(
+        outcome: .fail, observedAt: Instant(milliseconds: 0), confidence: 1.01, check: check,
         concern: Fixtures.rm1.concerns[check.concern])
     }
   }

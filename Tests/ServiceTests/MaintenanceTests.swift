@@ -191,6 +191,10 @@ import Testing
     #expect(lines.contains("idempotency keys: 1 removed"), "\(lines)")
     #expect(first.service.parts.horizon.instant?.rfc3339 == "2026-05-01T00:00:00.000Z")
     try await eventually { second.service.parts.horizon.instant == first.service.parts.horizon.instant }
+    let metrics = try await first.client.get("/metrics").text
+    // 1 May; and from 3 June to where the tests' partitions end, 1 February.
+    #expect(metrics.contains("\nrelayrisk_horizon_timestamp_seconds 1777593600.0\n"), "\(metrics)")
+    #expect(metrics.contains("\nrelayrisk_partitions_ahead_seconds \(243 * 86_400).0\n"), "\(metrics)")
     for instance in [first, second] { await instance.stop() }
   }
 

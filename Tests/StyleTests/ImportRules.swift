@@ -13,7 +13,7 @@ enum ImportRules {
     ],
     "Command": [
       "ArgumentParser", "EventLoop", "Glibc", "HTTPClient", "HTTPServer", "JSON", "Logging", "Postgres", "Service",
-      "ServiceLifecycle",
+      "ServiceLifecycle", "Synchronization",
     ],
   ]
 

@@ -25,7 +25,8 @@ struct IdempotencyStore: Sendable {
   /// Often enough that one renewal may fail.
   static let renewalSeconds = 20
   private static let keptHours = 24
-  /// Removed with each answer that is stored: more than one, so that the table does not grow.
+  /// Removed with each answer that is stored: more than one, so that the table does not grow. Written into the
+  /// statement: the planner takes an unknown limit for a tenth of the table.
   private static let removedCountMax = 100
 
   /// Takes the row, when it is free, expired or was left behind by an instance that died.
@@ -73,7 +74,7 @@ struct IdempotencyStore: Sendable {
         delete from idempotency_key where (api_key_id, identity) in (
           select api_key_id, identity from idempotency_key
           where claimed_at <= now() - \(Self.keptHours) * interval '1 hour'
-          order by claimed_at limit \(Self.removedCountMax) for update skip locked)
+          order by claimed_at limit \(unsafeRaw: String(Self.removedCountMax)) for update skip locked)
       )
       update idempotency_key
       set status = \(Int16(status)), headers = \(headers.flatMap { [$0.name, $0.value] }), body = \(body)

@@ -43,7 +43,7 @@ struct DisputeStore: Sendable {
       """
       select v.recorded_at, \(unsafeRaw: Self.columns)
       from dispute d left join void v on v.provider_id = d.provider_id and v.result_id = d.result_id
-      where \(providers == nil) or d.provider_id = any(\(providers ?? []))
+      where \(Query(columnOf: "d.provider_id", isAnyOf: providers))
       """
     ) { row in
       let voidedAt = try row.next(Timestamp?.self).map(Instant.init)

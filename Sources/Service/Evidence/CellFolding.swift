@@ -70,7 +70,8 @@ struct CellFolding: Sendable {
 
   func rebuilding(_ places: [Place]) -> Query {
     // A pass of a sample counts as much as the probe is sensitive; a state's pass is kept as it was sent.
-    let samples = methodology.checks.filter { $0.kind == .sample }
+    let known = methodology.checks
+    let halfLives = known.map { HalfLives($0, methodology.concerns[$0.concern]) }
     return """
       with place as materialized (select * from unnest(
         \(places.map(\.provider)), \(places.map(\.check)), \(places.map(\.target)),
@@ -78,10 +79,10 @@ struct CellFolding: Sendable {
       counted as (
         select r.provider_id, r.check_id, r.target, r.model, r.source_id, r.counted_at,
           case r.outcome when 'fail' then r.confidence else 0 end as fail_weight,
-          case r.outcome when 'pass' then r.confidence * coalesce(sample.sensitivity, 1) else 0 end as pass_weight
+          case r.outcome when 'pass' then r.confidence * known.sensitivity else 0 end as pass_weight
         from place join result r using (provider_id, check_id, target, model, source_id)
-        left join unnest(\(samples.map(\.id)), \(samples.map(\.sensitivity))) as sample (check_id, sensitivity)
-          on sample.check_id = r.check_id
+        join unnest(\(known.map(\.id)), \(known.map { $0.kind == .sample ? $0.sensitivity : 1 }))
+          as known (check_id, sensitivity) on known.check_id = r.check_id
         where r.outcome in ('pass', 'fail')
           and not exists (select from void v where v.provider_id = r.provider_id and v.result_id = r.id)
         union all
@@ -93,14 +94,11 @@ struct CellFolding: Sendable {
         select *, max(counted_at) over (partition by provider_id, check_id, target, model, source_id) as newest
         from counted
       ),
-      known as (
-        select provider_id, check_id, target, model, source_id, c.fail_half_life_days, c.pass_half_life_days
-        from evidence_cell c join place using (provider_id, check_id, target, model, source_id)
-        where c.methodology = \(methodology.id)
-      ),
-      folded as (
+      -- Once, and not once a place: how few results a place has is more than the planner can know.
+      folded as materialized (
         select provider_id, check_id, target, model, source_id, newest, \(unsafeRaw: Self.foldedWeights)
-        from weighed join known using (provider_id, check_id, target, model, source_id)
+        from weighed join unnest(\(known.map(\.id)), \(halfLives.map(\.failDays)), \(halfLives.map(\.passDays)))
+          as known (check_id, fail_half_life_days, pass_half_life_days) using (check_id)
         group by provider_id, check_id, target, model, source_id, newest, fail_half_life_days, pass_half_life_days
       ),
       rebuilt as (

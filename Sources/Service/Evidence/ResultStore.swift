@@ -104,7 +104,7 @@ struct ResultStore: Sendable {
       """
       select \(unsafeRaw: StoredCell.columns) from evidence_cell
       where methodology = any(\(methodologies))
-        and (\(providers == nil) or provider_id = any(\(providers ?? [])))
+        and \(Query(columnOf: "provider_id", isAnyOf: providers))
       """, StoredCell.decode)
   }
 }

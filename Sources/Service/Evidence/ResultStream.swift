@@ -34,23 +34,15 @@ struct ResultStream {
   }
 
   /// Reads and stores all there is.
-  /// - Throws: a `Problem` that says how many lines were stored before; sending them again is safe.
+  /// - Throws: a `Problem` that says how many lines were dealt with before; sending them again is safe.
   mutating func take(_ body: inout BodyReader) async throws -> BatchReport {
     do {
-      while let piece = try await body.next() {
-        var lines: [LineSplitter.Line] = []
-        splitter.add(piece) { lines.append($0) }
-        for line in lines { try await take(line) }
-        // Whoever sends slowly has what came stored at once; meanwhile the next piece arrives.
-        try await finishStoring()
-        try store()
-      }
-      var last: [LineSplitter.Line] = []
-      splitter.finish { last.append($0) }
-      for line in last { try await take(line) }
+      let fault = try await read(&body)
+      // What came before a fault is stored like the rest.
       try await finishStoring()
       try store()
       try await finishStoring()
+      if let fault { throw fault }
       return report
     } catch {
       // Whatever became of it, nobody waits for it any longer.
@@ -59,14 +51,29 @@ struct ResultStream {
     }
   }
 
-  private mutating func take(_ line: LineSplitter.Line) async throws {
-    guard linesCount < Self.linesCountMax else {
-      throw Problem.tooManyLines
+  /// - Returns: why the body was not read to its end; nil when it was.
+  /// - Throws: when lines could not be stored.
+  private mutating func read(_ body: inout BodyReader) async throws -> (any Error)? {
+    while true {
+      let piece: [UInt8]?
+      do { piece = try await body.next() } catch { return error }
+      var lines: [LineSplitter.Line] = []
+      if let piece { splitter.add(piece) { lines.append($0) } } else { splitter.finish { lines.append($0) } }
+      for line in lines {
+        if linesCount == Self.linesCountMax { return Problem.tooManyLines }
+        try await take(line)
+      }
+      if piece == nil { return nil }
+      // Whoever sends slowly has what came stored at once; meanwhile the next piece arrives.
+      try await finishStoring()
+      try store()
     }
+  }
+
+  private mutating func take(_ line: LineSplitter.Line) async throws {
     linesCount += 1
     switch line {
-    case .tooLong:
-      read.append(.tooLong)
+    case .tooLong: read.append(.tooLong)
     case .bytes(let bytes):
       readBytes += bytes.count
       read.append(decoder.line(bytes))

@@ -200,9 +200,10 @@ final class ChangeLog: Sendable {
     while true {
       let removed = try await database.execute(
         """
-        delete from change where recorded_at < \(before) and version in (
-          select version from change where version < (select version from change_head)
-          order by version limit \(Self.removedCountMax))
+        delete from change
+        where recorded_at < \(before) and version < (select version from change_head)
+          and version >= (select min(version) from change)
+          and version < (select min(version) from change) + \(Self.removedCountMax)
         """)
       count += removed
       if removed < Self.removedCountMax { return count }

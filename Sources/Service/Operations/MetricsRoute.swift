@@ -63,6 +63,15 @@ struct MetricsRoute {
     text.gauge(
       "relayrisk_change_version_applied", "The version of the stored data that this instance shows.",
       Double(versions.applied))
+    let horizon = parts.horizon.instant.map { Double($0.milliseconds) / 1000 }
+    text.gauge(
+      "relayrisk_horizon_timestamp_seconds", "Results received before are no longer kept; 0 while all are.",
+      horizon ?? 0)
+    if let until = parts.horizon.partitionsUntil {
+      text.gauge(
+        "relayrisk_partitions_ahead_seconds", "For how long results that come have a partition to go to.",
+        Double(until.milliseconds - parts.clock.now().milliseconds) / 1000)
+    }
     text.gauge("relayrisk_ready", "1 when everything is loaded, as /readyz says.", service.isLoaded ? 1 : 0)
   }
 

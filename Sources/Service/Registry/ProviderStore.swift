@@ -120,7 +120,7 @@ struct ProviderStore: Sendable {
     try await database.query(
       """
       select \(unsafeRaw: Self.columns) from provider p
-      where \(ids == nil) or p.id = any(\(ids ?? []))
+      where \(Query(columnOf: "p.id", isAnyOf: ids))
       """, Self.decode)
   }
 

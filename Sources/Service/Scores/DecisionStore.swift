@@ -57,7 +57,7 @@ struct DecisionStore: Sendable {
     let rows = try await database.query(
       """
       select provider_id, \(unsafeRaw: Self.waiverColumns)
-      from waiver where \(providers == nil) or provider_id = any(\(providers ?? [])) order by id
+      from waiver where \(Query(columnOf: "provider_id", isAnyOf: providers)) order by id
       """
     ) { row in (try row.next(Identifier.self), try Self.waiver(&row)) }
     return Dictionary(grouping: rows, by: \.0).mapValues { $0.map(\.1) }
@@ -119,7 +119,7 @@ struct DecisionStore: Sendable {
     let rows = try await database.query(
       """
       select provider_id, \(unsafeRaw: Self.incidentColumns)
-      from incident where \(providers == nil) or provider_id = any(\(providers ?? [])) order by id
+      from incident where \(Query(columnOf: "provider_id", isAnyOf: providers)) order by id
       """
     ) { row in (try row.next(Identifier.self), try Self.incident(&row)) }
     return Dictionary(grouping: rows, by: \.0).mapValues { $0.map(\.1) }

@@ -153,7 +153,8 @@ struct PastEvidenceStore: Sendable {
     let content: Content
   }
 
-  /// One statement, so that a result is either a row of its own or in what is carried on.
+  /// One statement, so that a result is either a row of its own or in what is carried on. The provider alone is
+  /// looked up in an index (hence `offset 0`): the times are no help, as most results are old enough.
   private func rows(
     of provider: Identifier, from viewpoint: Viewpoint, _ methodologies: [String]
   ) async throws -> [Seen] {
@@ -161,10 +162,9 @@ struct PastEvidenceStore: Sendable {
     return try await database.query(
       """
       select check_id, target, model, source_id, outcome, counted_at, confidence, null::text, null::float8, id
-      from result r
-      where provider_id = \(provider) and outcome in ('pass', 'fail')
-        and counted_at <= \(viewpoint.asOf.timestamp) and received_at <= \(knownAt)
-        and not exists (select from void v where v.provider_id = r.provider_id and v.result_id = r.id
+      from (select * from result where provider_id = \(provider) offset 0) r
+      where outcome in ('pass', 'fail') and counted_at <= \(viewpoint.asOf.timestamp) and received_at <= \(knownAt)
+        and not exists (select from void v where v.provider_id = \(provider) and v.result_id = r.id
           and v.recorded_at <= \(knownAt))
       union all
       select check_id, target, model, source_id, null, newest, fail_weight, methodology, pass_weight, null

@@ -24,6 +24,15 @@ extension PostgresUUID {
   }
 }
 
+extension Query {
+  /// The condition that a column has one of these values; none without values. Statements that read all and those that
+  /// read a few are thus planned each by itself, and not once for either.
+  /// - Parameter name: of the column; trusted text.
+  init(columnOf name: String, isAnyOf ids: [Identifier]?) {
+    if let ids { self = "\(unsafeRaw: name) = any(\(ids))" } else { self = "true" }
+  }
+}
+
 /// Makes UUIDv7 (RFC 9562, section 5.7) that strictly grow within this process, also within one millisecond and when
 /// the clock is set back: the 12 bits after the version count up within a millisecond (method 1 of section 6.2).
 final class IdentifierGenerator: Sendable {
