@@ -43,15 +43,38 @@ public final class Connection: Sendable {
   /// Keeps the session from being handed to somebody else, for what belongs to it (advisory locks, temporary tables).
   public func closeWhenDone() { isAltered.store(true, ordering: .relaxed) }
 
-  func run(_ query: Query) async throws(PostgresError) -> ResultTable {
+  /// Runs one statement in a transaction of its own under settings of the server that end with it, and decodes its
+  /// rows. Everything is sent at once, so it takes one round trip.
+  /// - Parameter settings: of the program's own making, as `SET LOCAL` takes them.
+  /// - Throws: as `query`; `.connectionLost` and `.timeout` may mean an unknown outcome.
+  public func query<Value: Sendable>(
+    _ query: Query, under settings: [(name: String, value: String)], _ decode: @Sendable (inout Row) throws -> Value
+  ) async throws(PostgresError) -> [Value] {
+    let sets: [Query] = settings.map { "SET LOCAL \(unsafeRaw: $0.name) = \(unsafeRaw: $0.value)" }
+    let outcomes = try await run(inTurn: ["BEGIN"] + sets + [query, "COMMIT"])
+    let table = try outcomes[outcomes.count - 2].get()
+    try Self.checkCommit(outcomes[outcomes.count - 1].get())
+    return try table.map(decode)
+  }
+
+  func run(_ query: Query) async throws(PostgresError) -> ResultTable { try await run(inTurn: [query])[0].get() }
+
+  /// Sends statements one behind the other, each regardless of how those before end.
+  private func run(inTurn queries: [Query]) async throws(PostgresError) -> [Result<ResultTable, PostgresError>] {
     try checkInUse()
     let session = session
     let timeout = await session.clientTimeout
-    let outcome = await withCheckedContinuation { continuation in
-      let statement = PendingStatement(query, mayRetry: false, timeout: timeout, continuation)
-      session.loop.execute { session.assumeIsolated { $0.submitSequentially(statement) } }
+    return await withCheckedContinuation { continuation in
+      let gathering = Gathering(count: queries.count, continuation)
+      session.loop.execute {
+        session.assumeIsolated { session in
+          for query in queries {
+            // Answers come in the order of the statements, from the server as well as when the connection is lost.
+            session.submitSequentially(PendingStatement(query, mayRetry: false, timeout: timeout) { gathering.add($0) })
+          }
+        }
+      }
     }
-    return try outcome.get()
   }
 
   func checkInUse() throws(PostgresError) {
@@ -60,9 +83,11 @@ public final class Connection: Sendable {
     }
   }
 
+  func commit() async throws(PostgresError) { try Self.checkCommit(try await run("COMMIT")) }
+
   /// COMMIT of a failed transaction is no error to the server but a ROLLBACK, which must not pass for success.
-  func commit() async throws(PostgresError) {
-    guard try await run("COMMIT").commandTag == "COMMIT" else {
+  private static func checkCommit(_ table: ResultTable) throws(PostgresError) {
+    guard table.commandTag == "COMMIT" else {
       throw .server(
         ServerError(code: "25P02", message: "the transaction was rolled back because a statement in it had failed"))
     }
@@ -74,5 +99,25 @@ public final class Connection: Sendable {
     if await !session.isAtRest { _ = try? await execute("ROLLBACK") }
     isFinished.store(true, ordering: .relaxed)
     return !isAltered.load(ordering: .relaxed)
+  }
+}
+
+/// The outcomes of several statements, handed over when all are there.
+private final class Gathering: Sendable {
+  private let outcomes = Mutex<[Result<ResultTable, PostgresError>]>([])
+  private let count: Int
+  private let continuation: CheckedContinuation<[Result<ResultTable, PostgresError>], Never>
+
+  init(count: Int, _ continuation: CheckedContinuation<[Result<ResultTable, PostgresError>], Never>) {
+    self.count = count
+    self.continuation = continuation
+  }
+
+  func add(_ outcome: Result<ResultTable, PostgresError>) {
+    let all = outcomes.withLock { outcomes in
+      outcomes.append(outcome)
+      return outcomes.count == count ? outcomes : nil
+    }
+    if let all { continuation.resume(returning: all) }
   }
 }

@@ -42,7 +42,9 @@ public final class Database: Sendable {
   private func run(_ query: Query) async throws(PostgresError) -> ResultTable {
     let pool = pool
     let outcome = await withCheckedContinuation { continuation in
-      let statement = PendingStatement(query, mayRetry: true, timeout: pool.clientTimeout, continuation)
+      let statement = PendingStatement(query, mayRetry: true, timeout: pool.clientTimeout) {
+        continuation.resume(returning: $0)
+      }
       pool.loop.execute { pool.assumeIsolated { $0.submit(statement) } }
     }
     return try outcome.get()

@@ -253,9 +253,14 @@ public final class RiskService: Sendable {
   /// Takes part in metrics and, for writes and failures, in the log.
   public func observe(_ summary: RequestSummary) {
     parts.requestMetrics.count(summary)
-    let isRead = summary.method == "GET" || summary.method == "HEAD" || summary.method == "OPTIONS"
-    // A successful read writes no line: there are too many, and nothing to learn from one.
-    if isRead, summary.status < 400, summary.isComplete { return }
+    // A successful read writes no line, nor do results that were taken: there are too many, and nothing to learn from
+    // one. What a result says and whose it is stands in the database.
+    let isFrequent =
+      switch summary.method {
+      case "GET", "HEAD", "OPTIONS": true
+      default: summary.route == ProbeResultRoutes.pattern
+      }
+    if isFrequent, summary.status < 400, summary.isComplete { return }
     var metadata: Logger.Metadata = [
       "id": "\(summary.id)", "method": "\(summary.method)", "route": "\(summary.route ?? "-")",
       "status": "\(summary.status)", "milliseconds": "\(summary.duration.wholeMilliseconds)",

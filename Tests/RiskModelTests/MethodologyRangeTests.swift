@@ -45,16 +45,6 @@ import Testing
       ])
   }
 
-  @Test func aConcernOfWhichNothingIsScoredHasNoShares() throws {
-    let concern = Fixtures.rm1.concerns[0].id
-    let edits = Fixtures.rm1Document["checks"].array.enumerated().filter { $0.element["concern"].string == concern }
-      .map { ("/checks/\($0.offset)/severity", "\"info\"" as String?) }
-    let document = Fixtures.rm1Document.edited(
-      Dictionary(uniqueKeysWithValues: edits + [("/severity_impact/info", "0")]))
-    let checks = try Methodology(document).checks.filter { $0.concernID == concern }
-    #expect(checks.count == edits.count && checks.allSatisfy { $0.share == 0 && $0.prior == 0 })
-  }
-
   @Test func gradesAndChecksAreCounted() {
     func grades(_ count: Int) -> String {
       "[\((1...count).map { #"{"max": \#(Double($0) / Double(count) * 100), "grade": "g"}"# }.joined(separator: ","))]"

@@ -137,6 +137,36 @@ import Testing
     }
   }
 
+  @Test func aStreamIsTakenAsFarAsTheQuotaGoes() async throws {
+    try await withFixture { fixture, clock in
+      let client = try await fixture.key(["results:write"], ["results_per_minute": 1_500]).client
+      let lines = try (0..<2_500).map { number in
+        String(decoding: try JSONSerialization.data(withJSONObject: fixture.result("l-\(number)")), as: UTF8.self)
+      }
+      func post(_ lines: some Sequence<String>) async throws -> Answer {
+        try await client.send(
+          "POST", "/v1/probe-results", headers: ["Content-Type": "application/x-ndjson"],
+          body: Data(lines.joined(separator: "\n").utf8))
+      }
+      var (rest, storedCount) = (lines[...], 0)
+      for round in 0..<5 {
+        let answer = try await post(rest)
+        if answer.status == 200 { break }
+        #expect(answer.status == 429 && answer.headers["retry-after"] != nil, "\(round): \(answer.text)")
+        // Those before are stored, and it says how many they are, so that none need be sent, and counted, again.
+        let detail = try #require(answer.json["detail"].string)
+        let count = try #require(detail.firstMatch(of: /The first ([0-9]+) lines/)).1
+        let stored: Int = try #require(Int(count))
+        storedCount += stored
+        #expect(try await fixture.storedCount() == storedCount && 1...1_500 ~= stored)
+        rest = rest.dropFirst(stored)
+        clock.advance(milliseconds: 60_000)
+      }
+      #expect(rest.count < lines.count)
+      #expect(try await fixture.storedCount() == lines.count)
+    }
+  }
+
   @Test func aKeyHasItsOwnQuotaAndOneWithoutHasNone() async throws {
     try await withFixture { fixture, _ in
       let both = ["requests_per_minute": 2, "results_per_minute": 5]

@@ -21,6 +21,7 @@ enum SafetyRules {
     Exception(
       "Sources/HTTPServer/MessageHandle.swift", "@unchecked Sendable", "libmicrohttpd counts references under a lock"),
     Exception("Sources/HTTPServer/MessageHandle.swift", "fatalError", "no memory left: nothing could be answered"),
+    Exception("Sources/HTTPServer/IncomingBody.swift", "@unchecked Sendable", "confined to its loop's thread"),
     Exception("Sources/HTTPServer/StreamedBody.swift", "@unchecked Sendable", "confined to its loop's thread"),
     Exception("Sources/HTTPServer/PlainThread.swift", "@unchecked Sendable", "a POSIX semaphore is for many threads"),
     Exception("Sources/Postgres/Connector.swift", "@unchecked Sendable", "handed from thread to thread, never shared"),

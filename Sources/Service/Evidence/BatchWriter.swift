@@ -48,13 +48,14 @@ struct BatchWriter: Sendable {
       let (outcome, dispositions) = try await methodologies.folding { set in
         if batch[0].isAtomic {
           return try await store.database.withTransaction { connection in
-            let (outcome, dispositions) = try await self.store(unique, of: batch, under: set, at: now, on: connection)
+            let (outcome, dispositions) = try await self.store(
+              unique, of: batch, under: set, at: now, on: connection, isPartOfTransaction: true)
             if dispositions[0].contains(where: \.isConflict) { throw RolledBack(dispositions: dispositions) }
             return (outcome, dispositions)
           }
         }
         return try await store.database.withConnection { connection in
-          try await self.store(unique, of: batch, under: set, at: now, on: connection)
+          try await self.store(unique, of: batch, under: set, at: now, on: connection, isPartOfTransaction: false)
         }
       }
       if let version = outcome.version { await takeOver(outcome.cells, version) }
@@ -66,9 +67,10 @@ struct BatchWriter: Sendable {
 
   private func store(
     _ unique: [ResultStore.Candidate], of batch: [Intake.Submission], under set: FoldingSet, at now: Instant,
-    on connection: Connection
+    on connection: Connection, isPartOfTransaction: Bool
   ) async throws -> (ResultStore.Outcome, [[Intake.Disposition]]) {
-    let outcome = try await store.store(unique, foldingUnder: set, at: now, on: connection)
+    let outcome = try await store.store(
+      unique, foldingUnder: set, at: now, on: connection, isPartOfTransaction: isPartOfTransaction)
     return (outcome, Self.dispositions(of: batch, after: outcome, unique: unique))
   }
 

@@ -20,6 +20,9 @@ enum Ingestion {
   /// of one's own.
   static let divisionByZero = "22012"
 
+  /// To make a plan takes longer than to store a few results, and no number of results asks for another one.
+  static let settings = [(name: "plan_cache_mode", value: "force_generic_plan")]
+
   /// It claims identities, inserts what is new, folds it, records the change and returns what came of it. Rows are
   /// claimed and folded in the order of their keys, so that two batches cannot wait for each other; the row that orders
   /// commits comes last, when nothing else is left to do.
@@ -76,7 +79,8 @@ enum Ingestion {
         returning 1
       ),
       weighed as (
-        select provider_id, fold.methodology collate "C" as methodology, check_id, target, model, source_id, counted_at, fold.fail_weight,
+        select provider_id, fold.methodology collate "C" as methodology, check_id, target, model, source_id,
+          counted_at, fold.fail_weight,
           fold.pass_weight, fold.fail_half_life_days, fold.pass_half_life_days
         from fresh cross join lateral (values \(values(set)))
           as fold (methodology, fail_weight, pass_weight, fail_half_life_days, pass_half_life_days)

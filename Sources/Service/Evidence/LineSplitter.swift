@@ -1,5 +1,5 @@
-/// Takes lines out of bytes that come piece by piece; the rest of a piece waits for the next. What is held is at most one
-/// line and a piece.
+/// Takes lines out of bytes that come piece by piece; the rest of a piece waits for the next. What is held is at most
+/// one line and a piece.
 struct LineSplitter {
   enum Line {
     /// Without the line feed; it holds more than white space.

@@ -5,6 +5,7 @@ import JSON
 struct ProbeResultRoutes {
   let service: RiskService
 
+  static let pattern = "/v1/probe-results"
   static let oneBytesMax = 128 * 1024
   static let batchBytesMax = 16 * 1024 * 1024
   static let batchCountMax = 1_000
@@ -12,7 +13,7 @@ struct ProbeResultRoutes {
   var endpoints: [Endpoint] {
     [
       Endpoint(
-        method: .post, pattern: "/v1/probe-results", requirement: .scopes([.resultsWrite]), parameters: ["atomic"],
+        method: .post, pattern: Self.pattern, requirement: .scopes([.resultsWrite]), parameters: ["atomic"],
         bodyBytesMax: Self.batchBytesMax, contentTypes: ["application/json", ResultStream.contentType],
         stream: BodyStreaming(
           contentType: ResultStream.contentType, bytesMax: ResultStream.bytesMax, wholeWith: ["atomic"],

@@ -48,17 +48,21 @@ struct ResultStore: Sendable {
     let identity: [UInt8]
   }
 
-  /// Stores what is new, folds it into the cells and records the change: one statement, and so a transaction by itself
-  /// where none is open.
+  /// Stores what is new, folds it into the cells and records the change, in one statement.
+  /// - Parameter isPartOfTransaction: the caller's; without, it is a transaction by itself, of one round trip.
   /// - Precondition: no two candidates have the same identity.
   /// - Throws: `MethodologiesChanged` when results are to be folded under another set by now; nothing is stored then.
   func store(
-    _ candidates: [Candidate], foldingUnder set: FoldingSet, at now: Instant, on connection: Connection
+    _ candidates: [Candidate], foldingUnder set: FoldingSet, at now: Instant, on connection: Connection,
+    isPartOfTransaction: Bool
   ) async throws -> Outcome {
+    let statement = Ingestion.statement(for: candidates, under: set, changes.recording(set, at: now))
     let rows: [IngestedRow]
     do {
-      rows = try await connection.query(
-        Ingestion.statement(for: candidates, under: set, changes.recording(set, at: now)), IngestedRow.decode)
+      rows =
+        isPartOfTransaction
+        ? try await connection.query(statement, IngestedRow.decode)
+        : try await connection.query(statement, under: Ingestion.settings, IngestedRow.decode)
     } catch {
       if case .server(let failure) = error, failure.code == Ingestion.divisionByZero { throw MethodologiesChanged() }
       throw error
