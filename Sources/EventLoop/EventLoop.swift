@@ -180,23 +180,31 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
     }
   }
 
-  /// Runs what is queued now; what that queues runs on the next turn, so that descriptors get their share.
+  /// How often what jobs queue is run before the descriptors are looked at again. A task that goes from one actor of
+  /// the loop to another is a job each time, and looking costs more than most jobs.
+  private static let roundsMax = 32
+
+  /// Runs what is queued and what that queues in turn, so many times that descriptors still get their share.
+  /// - Returns: whether the loop is to end.
   private func runJobs() -> Bool {
-    let (jobs, stopping) = inbox.withLock { inbox in
-      inbox.isWaiting = false
-      let jobs = inbox.jobs
-      inbox.jobs = []
-      return (jobs, inbox.isStopping && jobs.isEmpty)
-    }
-    for work in jobs {
-      switch work {
-      case .job(let job):
-        job.runSynchronously(
-          isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
-      case .closure(let closure): closure()
+    for _ in 0..<Self.roundsMax {
+      let (jobs, stopping) = inbox.withLock { inbox in
+        inbox.isWaiting = false
+        let jobs = inbox.jobs
+        inbox.jobs = []
+        return (jobs, inbox.isStopping && jobs.isEmpty)
+      }
+      if jobs.isEmpty { return stopping }
+      for work in jobs {
+        switch work {
+        case .job(let job):
+          job.runSynchronously(
+            isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+        case .closure(let closure): closure()
+        }
       }
     }
-    return stopping
+    return false
   }
 
   private func pollTimeout(_ wait: Duration?) -> Int32 {

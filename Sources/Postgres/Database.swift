@@ -104,7 +104,9 @@ public final class Database: Sendable {
     to channel: String, onNotification: @escaping @Sendable (String) -> Void,
     onConnect: @escaping @Sendable () -> Void
   ) async {
-    await Listener(pool: pool, channel: channel, onNotification: onNotification, onConnect: onConnect).run()
+    let listener = Listener(pool: pool, channel: channel, onNotification: onNotification, onConnect: onConnect)
+    // On the loop, so that a notification wakes no other thread.
+    await withTaskExecutorPreference(pool.loop) { await listener.run() }
   }
 
   /// Lets running statements and transactions finish for at most 5 s and closes all connections. What is asked

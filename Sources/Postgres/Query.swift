@@ -49,14 +49,16 @@ public struct Query: ExpressibleByStringInterpolation, Sendable {
     public mutating func appendInterpolation(_ part: Query) {
       let count = bindings.count
       // Within the part's text `$` and digits are a parameter's place and nothing else, or it could not run by itself.
-      var rest = part.sql[...]
-      while let dollar = rest.firstIndex(of: "$") {
-        let digits = rest[rest.index(after: dollar)...].prefix { $0.isWholeNumber }
-        sql += rest[...dollar]
-        sql += Int(digits).map { String($0 + count) } ?? String(digits)
+      // By bytes: characters cost ten times as much, and large statements are made of parts for every batch.
+      var rest = part.sql.utf8[...]
+      while let dollar = rest.firstIndex(of: UInt8(ascii: "$")) {
+        let start = rest.index(after: dollar)
+        let digits = rest[start...].prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+        sql += Substring(rest[...dollar])
+        sql += Int(Substring(digits)).map { String($0 + count) } ?? ""
         rest = rest[digits.endIndex...]
       }
-      sql += rest
+      sql += Substring(rest)
       bindings.append(part.bindings)
     }
 

@@ -187,8 +187,8 @@ public final class RiskService: Sendable {
   }
 
   /// How long work rests that is done again and again: when all scores move all the time, looking after them takes a
-  /// fifth of a core and no more.
-  static func rest(after work: Duration) -> Duration { max(.milliseconds(ChangeFeed.pollMilliseconds), work * 4) }
+  /// tenth of a core and no more.
+  static func rest(after work: Duration) -> Duration { max(.milliseconds(ChangeFeed.pollMilliseconds), work * 9) }
 
   /// Makes the partitions that results will need; by the owner of the tables.
   public static func makePartitions(in database: Database, clock: Clock = .system) async throws {

@@ -24,7 +24,8 @@ enum Ingestion {
   static let settings = [(name: "plan_cache_mode", value: "force_generic_plan")]
 
   /// It claims identities, inserts what is new, folds it, records the change and returns what came of it. Rows are
-  /// claimed and folded in the order of their keys, so that two batches cannot wait for each other; the row that orders
+  /// claimed and folded in the order of their keys, so that two batches cannot wait for each other (results have ids of
+  /// their own); the row that orders
   /// commits comes last, when nothing else is left to do.
   ///
   /// There is no join in it, because the plan is made once and serves one result as well as thousands: whether a result
@@ -70,18 +71,17 @@ enum Ingestion {
           note)
         select provider_id, id, source_id, check_id, outcome, target, model, observed_at, counted_at, received_at,
           confidence, external_id, run_id, vantage_country, vantage_asn, scanner_name, scanner_version, note
-        from fresh order by provider_id, id
+        from fresh
         returning 1
       ),
       bodies as (
         insert into result_evidence (provider_id, id, body)
-        select provider_id, id, evidence from fresh where evidence is not null order by provider_id, id
+        select provider_id, id, evidence from fresh where evidence is not null
         returning 1
       ),
       weighed as (
         select provider_id, fold.methodology collate "C" as methodology, check_id, target, model, source_id,
-          counted_at, fold.fail_weight,
-          fold.pass_weight, fold.fail_half_life_days, fold.pass_half_life_days
+          counted_at, fold.fail_weight, fold.pass_weight, fold.fail_half_life_days, fold.pass_half_life_days
         from fresh cross join lateral (values \(values(set)))
           as fold (methodology, fail_weight, pass_weight, fail_half_life_days, pass_half_life_days)
         where fold.fail_weight is not null

@@ -64,8 +64,8 @@ actor Intake {
 
   /// From so many results on a submission goes with the bulk: it takes milliseconds by itself.
   private static let bulkCountMin = 50
-  /// Results in one batch, so that no transaction takes long.
-  private static let batchCountMax = 5_000
+  /// Results in one batch, so that no transaction takes long and while one is stored others are read and answered.
+  private static let batchCountMax = 2_000
   /// What a result without evidence takes, about.
   static let resultBytes = 512
 
@@ -93,7 +93,16 @@ actor Intake {
     _ results: [ProbeResult], isAtomic: Bool = false, isStream: Bool = false
   ) async throws -> [Disposition] {
     if results.isEmpty { return [] }
-    // Hashing is done before the actor is entered: it would hold up everybody else's posts.
+    // Hashing is done before the actor is entered, where it would hold up everybody else's posts, and that of many off
+    // the loop, which answers requests.
+    let (candidates, bytes) =
+      results.count < Self.bulkCountMin
+      ? self.candidates(results)
+      : await withTaskExecutorPreference(globalConcurrentExecutor) { self.candidates(results) }
+    return try await join(candidates, bytes, isAtomic: isAtomic, isStream: isStream)
+  }
+
+  private nonisolated func candidates(_ results: [ProbeResult]) -> ([ResultStore.Candidate], bytes: Int) {
     let receivedAt = clock.now()
     var bytes = results.count * Self.resultBytes
     let candidates = results.map { result in
@@ -103,7 +112,7 @@ actor Intake {
       bytes += candidate.evidence?.count ?? 0
       return candidate
     }
-    return try await join(candidates, bytes, isAtomic: isAtomic, isStream: isStream)
+    return (candidates, bytes)
   }
 
   private func join(

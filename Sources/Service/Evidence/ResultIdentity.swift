@@ -12,7 +12,7 @@ struct ResultIdentity: Sendable, Hashable {
   let digest: [UInt8]
 
   init(of result: ProbeResult, digestKey: SymmetricKey) {
-    var identity = FieldHasher()
+    var identity = FieldHasher(reservingBytes: 256)
     identity.add(result.source.bytes)
     if let externalID = result.externalID {
       identity.add("external")
@@ -27,7 +27,7 @@ struct ResultIdentity: Sendable, Hashable {
     }
     self.identity = Array(SHA256.hash(data: identity.bytes))
 
-    var content = FieldHasher()
+    var content = FieldHasher(reservingBytes: 512)
     content.add(result.source.bytes)
     for text in [
       result.checkID, result.outcome.rawValue,
@@ -44,17 +44,25 @@ struct ResultIdentity: Sendable, Hashable {
 struct FieldHasher {
   private(set) var bytes: [UInt8] = []
 
+  /// - Parameter reservingBytes: for what is going to be added, about.
+  init(reservingBytes: Int = 0) { bytes.reserveCapacity(reservingBytes) }
+
   mutating func add(_ field: [UInt8]?) {
-    guard let field else {
-      bytes.append(0)
-      return
-    }
-    bytes.append(1)
-    withUnsafeBytes(of: UInt32(field.count).bigEndian) { bytes.append(contentsOf: $0) }
+    guard let field else { return bytes.append(0) }
+    begin(count: field.count)
     bytes.append(contentsOf: field)
   }
 
-  mutating func add(_ text: String?) { add(text.map { Array($0.utf8) }) }
+  mutating func add(_ text: String?) {
+    guard let text else { return bytes.append(0) }
+    begin(count: text.utf8.count)
+    bytes.append(contentsOf: text.utf8)
+  }
+
+  private mutating func begin(count: Int) {
+    bytes.append(1)
+    withUnsafeBytes(of: UInt32(count).bigEndian) { bytes.append(contentsOf: $0) }
+  }
 }
 
 /// The same bytes for documents that say the same: members sorted by UTF-8, numbers that a double holds exactly in one
