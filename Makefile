@@ -69,13 +69,22 @@ load: ## Puts the release build under load for a minute and checks what must hol
 	Benchmarks/load .build/release/relayrisk
 
 .PHONY: bench
-bench: ## Measures the engine, a history and reads, and writes docs/benchmarks.md.
+bench: ## Measures the engine, a history, reads and writes, and writes docs/benchmarks.md.
 	@deploy/debian/install-packages load
 	swift build -c release --product relayrisk
 	swift build -c release --product EngineBenchmark
 	gcc -O2 -o .build/floor Benchmarks/floor.c -lmicrohttpd -lpthread
 	Benchmarks/report .build/release/relayrisk .build/release/EngineBenchmark .build/floor > .build/benchmarks.md
 	mv .build/benchmarks.md docs/benchmarks.md
+
+# Results that are stored before anything is measured.
+STORED ?= 50000000
+
+.PHONY: bench-large
+bench-large: ## Prints what taking results in costs when STORED results are there already.
+	@deploy/debian/install-packages load
+	swift build -c release --product relayrisk
+	Benchmarks/ingest.py .build/release/relayrisk 5 $(STORED)
 
 .PHONY: bench-listings
 bench-listings: ## Prints the server's time for a page of each list over a million results.

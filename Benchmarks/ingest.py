@@ -28,6 +28,7 @@ rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
 stored = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 HERE = os.path.dirname(os.path.realpath(__file__))
 PROVIDERS = 1_000
+MILLION = 1_000_000
 SECONDS = 3
 BATCH, STREAM_LINES, CONNECTIONS = 1_000, 50_000, 4
 median = statistics.median
@@ -164,6 +165,31 @@ def stream(service, directory, checks):
 
 def row(work, measured, against, goal):
     print(f"| {work} | {measured} | {against} | {goal} |", flush=True)
+
+
+def seed(service, count):
+    """Stores results of the last months past the service, with their identities, as if it had taken them."""
+    service.sql("select make_result_partitions(now() - interval '3 months', now())")
+    for first in range(0, count, MILLION):
+        last = min(count, first + MILLION) - 1
+        service.sql(f"""
+            set synchronous_commit = off;
+            with sent as (
+              select provider.id as provider_id, sha256(int8send(n)) as identity, n,
+                (lpad(to_hex((extract(epoch from now() - interval '80 days' * (1 - n / {count}.0)) * 1000)::bigint), 12, '0')
+                  || '7000' || lpad(to_hex(n), 16, '0'))::uuid as id
+              from generate_series({first}::bigint, {last}) n join provider on provider.slug = 'relay-' || n % {PROVIDERS}
+            ),
+            known as (
+              insert into result_identity (provider_id, identity, result_id, digest)
+              select provider_id, identity, id, identity from sent
+            )
+            insert into result (provider_id, id, source_id, check_id, outcome, target, model, observed_at, counted_at,
+              received_at, confidence, external_id)
+            select provider_id, id, (select id from source limit 1), 'encryption.legacy-tls-protocol', 'pass',
+              'api.relay-' || n % {PROVIDERS} || '.example', '', now(), now(), now(), 1, n::text
+            from sent""")
+    service.sql("vacuum analyze")
 
 
 def compare(theirs, ours):

@@ -98,6 +98,7 @@ final class PostingLoad: Sendable {
     for first in stride(from: 0, to: told.sent, by: Self.batchesInOneRequest) {
       let numbers = first..<min(first + Self.batchesInOneRequest, told.sent)
       let answer = try await client.post("/v1/probe-results", object: ["results": numbers.flatMap(Self.batch)])
+      #expect(answer.status == 200, "\(answer.text.prefix(300))", sourceLocation: sourceLocation)
       var statuses = answer.json["results"].array.map { $0["status"].string }[...]
       for number in numbers {
         let count = Self.batch(number).count

@@ -144,6 +144,13 @@ import Testing
     var document = Dictionary(uniqueKeysWithValues: edits)
     document["/checks/\(first)/severity"] = "\"low\""
     #expect(faults(of: Fixtures.rm1Document.edited(document)).map(\.pointer) == ["/checks/\(first)/severity"])
+    // A little above is above: the prior is what the base risk is over what the check can show.
+    for (impact, isRefused) in [(0.9, false), (0.5, false), (0.3, true), (0.2, true)] {
+      document["/severity_impact/low"] = "\(impact)"
+      let prior = Fixtures.rm1.concerns.first { $0.id == "substitution" }!.baseRate / impact
+      #expect((prior > 1) == isRefused && prior < 2)
+      #expect(faults(of: Fixtures.rm1Document.edited(document)).isEmpty == !isRefused, "\(impact): \(prior)")
+    }
   }
 
   @Test func whatIsNoObjectIsRefused() {

@@ -131,8 +131,8 @@ final class ChangeLog: Sendable {
   }
 
   /// The part of a statement that records a change of the providers of `fresh` when there are any, once all of
-  /// `stored`, `bodies` and `folded` is done: `head` has the version then. It divides by zero when results are to be folded under
-  /// another set by now.
+  /// `stored`, `bodies` and `folded` is done: `head` has the version then. It divides by zero when results are to be
+  /// folded under another set by now.
   func recording(_ set: FoldingSet, at now: Instant) -> Query {
     """
     done as (
