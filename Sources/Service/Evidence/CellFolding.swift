@@ -80,10 +80,14 @@ struct CellFolding: Sendable {
         select r.provider_id, r.check_id, r.target, r.model, r.source_id, r.counted_at,
           case r.outcome when 'fail' then r.confidence else 0 end as fail_weight,
           case r.outcome when 'pass' then r.confidence * known.sensitivity else 0 end as pass_weight
-        from place join result r using (provider_id, check_id, target, model, source_id)
+        from result r
         join unnest(\(known.map(\.id)), \(known.map { $0.kind == .sample ? $0.sensitivity : 1 }))
           as known (check_id, sensitivity) on known.check_id = r.check_id
-        where r.outcome in ('pass', 'fail')
+        where r.provider_id = any(\(Array(Set(places.map(\.provider)))))
+          -- Asked of a hash, since it is not the whole condition: a join may go through all results for each place.
+          and ((r.provider_id, r.check_id, r.target, r.model, r.source_id)
+            in (select provider_id, check_id, target, model, source_id from place)) is true
+          and r.outcome in ('pass', 'fail')
           and not exists (select from void v where v.provider_id = r.provider_id and v.result_id = r.id)
         union all
         select provider_id, check_id, target, model, source_id, c.newest, c.fail_weight, c.pass_weight
@@ -94,17 +98,22 @@ struct CellFolding: Sendable {
         select *, max(counted_at) over (partition by provider_id, check_id, target, model, source_id) as newest
         from counted
       ),
-      -- Once, and not once a place: how few results a place has is more than the planner can know.
-      folded as materialized (
+      folded as (
         select provider_id, check_id, target, model, source_id, newest, \(unsafeRaw: Self.foldedWeights)
         from weighed join unnest(\(known.map(\.id)), \(halfLives.map(\.failDays)), \(halfLives.map(\.passDays)))
           as known (check_id, fail_half_life_days, pass_half_life_days) using (check_id)
         group by provider_id, check_id, target, model, source_id, newest, fail_half_life_days, pass_half_life_days
       ),
+      -- A place without any is empty. Added up and not joined, for the same reason.
       rebuilt as (
-        select provider_id, check_id, target, model, source_id, coalesce(newest, to_timestamp(0)) as newest,
-          coalesce(fail_weight, 0) as fail_weight, coalesce(pass_weight, 0) as pass_weight
-        from place left join folded using (provider_id, check_id, target, model, source_id)
+        select provider_id, check_id, target, model, source_id, max(newest) as newest, sum(fail_weight) as fail_weight,
+          sum(pass_weight) as pass_weight
+        from (
+          select provider_id, check_id, target, model, source_id, newest, fail_weight, pass_weight from folded
+          union all
+          select provider_id, check_id, target, model, source_id, to_timestamp(0), 0, 0 from place
+        ) as all_of_them
+        group by provider_id, check_id, target, model, source_id
       )
       update evidence_cell c set newest = n.newest, fail_weight = n.fail_weight, pass_weight = n.pass_weight,
         revision = c.revision + 1
