@@ -17,6 +17,10 @@ PURE := RiskModelTests|JSONTests|StyleTests|TestSSL|VocabularyTests
 WRAPPERS := EventLoopTests|HTTPServerTests|PostgresTests
 # The others have a service each, with its connections to one PostgreSQL, which takes a hundred.
 FEW := --experimental-maximum-parallelization-width 6
+# The others run programs that each have a PostgreSQL of their own.
+FEWER := --experimental-maximum-parallelization-width 3
+# Fills a database with a million results: nothing else gets its share of two cores meanwhile.
+LARGE := RecordedPlanTests
 EXCHANGES := $(CURDIR)/.build/exchanges.ndjson
 
 .PHONY: help
@@ -47,7 +51,9 @@ test: ## Runs every test, on PostgreSQL clusters of its own.
 	rm -f $(EXCHANGES)
 	swift test --skip-build --filter '$(PURE)'
 	swift test --skip-build --no-parallel --filter '$(WRAPPERS)'
-	RELAYRISK_TEST_EXCHANGES=$(EXCHANGES) swift test --skip-build $(FEW) --skip '$(PURE)|$(WRAPPERS)'
+	RELAYRISK_TEST_EXCHANGES=$(EXCHANGES) swift test --skip-build $(FEW) --filter ServiceTests --skip '$(PURE)|$(LARGE)'
+	RELAYRISK_TEST_EXCHANGES=$(EXCHANGES) swift test --skip-build $(FEWER) --filter EndToEndTests
+	swift test --skip-build --filter '$(LARGE)'
 	$(VENV)/bin/python Tests/Contract/validate.py openapi.yaml $(EXCHANGES)
 	$(VENV)/bin/python Tests/Contract/journey.py openapi.yaml .build/debug/relayrisk \
 	  Tests/ServiceTests/Fixtures/testssl/real-good-flat.json

@@ -19,8 +19,9 @@ actor ConnectionPool {
 
   /// So many statements are sent ahead on one lane. More would not be faster, and these are lost with the lane.
   static let inFlightMax = 64
-  /// How long an unsent statement waits for the first connection or a reconnect.
-  static let unsentWait: Duration = .seconds(2)
+  /// How long an unsent statement waits for the first connection or a reconnect: as long as an attempt may take. Where
+  /// the attempt has failed, nobody waits.
+  static let unsentWait: Duration = .seconds(5)
   /// A lane that lived for less is not replaced at once, lest a server that drops everybody is hammered.
   static let livedShortly: Duration = .seconds(1)
   static let drainTimeout: Duration = .seconds(5)

@@ -35,6 +35,7 @@ public final class RiskService: Sendable {
     let publisher: ScorePublisher
     let events: EventHub
     let streamPermits: StreamPermits
+    let resultStreamPermits: StreamPermits
     let requestMetrics: RequestMetrics
     let intakeMetrics: IntakeMetrics
 
@@ -69,7 +70,8 @@ public final class RiskService: Sendable {
       self.events = events
       publisher = ScorePublisher(
         scorer: scorer, index: scoreIndex, store: publications, onEvents: { events.append($0, of: $1) })
-      streamPermits = StreamPermits(countMax: Self.streamsCountMax)
+      streamPermits = StreamPermits(countMax: Self.streamsCountMax, of: "whole lists")
+      resultStreamPermits = StreamPermits(countMax: ResultStream.streamsCountMax, of: "streams of results")
       requestMetrics = RequestMetrics()
       intakeMetrics = IntakeMetrics()
     }

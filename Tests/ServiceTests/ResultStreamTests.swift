@@ -108,6 +108,19 @@ import Testing
     }
   }
 
+  @Test func moreStreamsThanMayBeAreRefusedUntilOneEnds() async throws {
+    try await withRegisteredRelay { instance in
+      let permits = instance.service.parts.resultStreamPermits
+      var taken = try (0..<permits.countMax).map { _ in try permits.enter() }
+      let refused = try await Self.post(instance.client, try Self.line("x-0"))
+      #expect(refused.status == 503 && refused.headers["retry-after"] == "5")
+      #expect(refused.json["type"].string == "/problems/too-many-streams")
+      taken.removeLast()
+      for _ in 0..<2 { #expect(try await Self.post(instance.client, try Self.line("x-0")).status == 200) }
+      #expect(taken.count == permits.countMax - 1)
+    }
+  }
+
   @Test func aSlowStreamIsStoredAsItComes() async throws {
     try await withRegisteredRelay { instance in
       let (lines, feed) = (try (0..<3).map { try Self.line("x-\($0)") + "\n" }, Pipe())

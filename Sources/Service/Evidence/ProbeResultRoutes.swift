@@ -43,6 +43,8 @@ struct ProbeResultRoutes {
   }
 
   @Sendable private func postStream(_ call: Call, _ body: inout BodyReader) async throws -> Response {
+    let permit = try parts.resultStreamPermits.enter()
+    defer { withExtendedLifetime(permit) {} }
     var stream = ResultStream(service: service, decoder: decoder(for: call), of: call)
     // Megabytes of reading: not on a loop that answers requests.
     return try await withTaskExecutorPreference(globalConcurrentExecutor) {

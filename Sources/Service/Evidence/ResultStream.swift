@@ -7,6 +7,8 @@ struct ResultStream {
   static let contentType = "application/x-ndjson"
   static let linesCountMax = 100_000
   static let bytesMax = 512 * 1024 * 1024
+  /// At once: each holds up to two pieces.
+  static let streamsCountMax = 64
   /// Lines that are stored at once, and about how many bytes of them.
   private static let pieceLinesMax = 1_000
   private static let pieceBytesMax = 1024 * 1024

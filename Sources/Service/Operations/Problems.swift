@@ -32,8 +32,10 @@ extension Problem.Kind {
 
   static let tooManyStreams = Problem.Kind(
     code: "too-many-streams", status: 503, title: "Too many streams are open",
-    explanation: "This instance streams events, or whole lists, to as many clients as it may. Try again after "
-      + "`Retry-After` seconds; in place of events `GET /v1/changes` will do, asked now and then.")
+    explanation:
+      "As many clients as may have streams of events or whole lists from this instance, or send it results as "
+      + "streams. Try again after `Retry-After` seconds; in place of events `GET /v1/changes` will do, asked now and "
+      + "then.")
 
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =

@@ -68,36 +68,3 @@ final class PiecewiseBody: Sendable {
     return bytes.isEmpty ? nil : bytes
   }
 }
-
-/// How many long answers may be on their way at once: each keeps what it is made of, as it was when it began, for as
-/// long as its client takes to read.
-final class StreamPermits: Sendable {
-  private let countMax: Int
-  private let count = Mutex(0)
-
-  init(countMax: Int) { self.countMax = countMax }
-
-  /// Counts until it is let go of.
-  final class Permit: Sendable {
-    private let permits: StreamPermits
-
-    fileprivate init(_ permits: StreamPermits) { self.permits = permits }
-
-    deinit { permits.count.withLock { $0 -= 1 } }
-  }
-
-  /// - Throws: the problem that says that there are too many.
-  func enter() throws(Problem) -> Permit {
-    let isLetIn = count.withLock { count in
-      if count == countMax { return false }
-      count += 1
-      return true
-    }
-    guard isLetIn else {
-      throw Problem(
-        .tooManyStreams, "\(countMax) whole lists are on their way from this instance.",
-        headers: [("Retry-After", "5")])
-    }
-    return Permit(self)
-  }
-}
