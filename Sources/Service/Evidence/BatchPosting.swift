@@ -75,12 +75,12 @@ struct BatchOutcome: Sendable {
 
   /// - Parameter members: what else is said of the entry at an index.
   func encoded(
-    requestID: String, members: (inout JSONWriter, Int) -> Void = { _, _ in },
+    requestID: String, listingAccepted: Bool = true, members: (inout JSONWriter, Int) -> Void = { _, _ in },
     trailer: (inout JSONWriter) -> Void = { _ in }
   ) -> [UInt8] {
     var report = BatchReport(requestID: requestID, reservingBytes: 128 + entries.count * 96)
     for (index, entry) in entries.enumerated() {
-      report.add(entry, at: index) { members(&$0, index) }
+      report.add(entry, at: index, listingAccepted: listingAccepted) { members(&$0, index) }
     }
     return report.encoded(trailer: trailer)
   }

@@ -36,9 +36,7 @@ struct ProbeResultRoutes {
     case .many(let lines, let isAtomic, let isStream):
       try call.countResults(lines.count)
       let outcome = try await BatchPosting(service: service).post(lines, from: call.caller.sourceID, isAtomic: isAtomic)
-      var report = BatchReport(requestID: call.request.id)
-      for (index, entry) in outcome.entries.enumerated() { report.add(entry, at: index, listingAccepted: !isStream) }
-      return .json(report.encoded())
+      return .json(outcome.encoded(requestID: call.request.id, listingAccepted: !isStream))
     }
   }
 
@@ -109,10 +107,7 @@ struct ProbeResultRoutes {
     var splitter = LineSplitter(bytesMax: Self.oneBytesMax)
     func take(_ line: LineSplitter.Line) throws {
       guard lines.count < ResultStream.linesCountMax else { throw Problem.tooManyLines }
-      switch line {
-      case .tooLong: lines.append(.tooLong)
-      case .bytes(let bytes): lines.append(decoder.line(bytes))
-      }
+      lines.append(decoder.line(line))
     }
     try splitter.add(call.request.body, take)
     try splitter.finish(take)

@@ -74,12 +74,8 @@ struct ResultStream {
 
   private mutating func take(_ line: LineSplitter.Line) async throws {
     linesCount += 1
-    switch line {
-    case .tooLong: read.append(.tooLong)
-    case .bytes(let bytes):
-      readBytes += bytes.count
-      read.append(decoder.line(bytes))
-    }
+    if case .bytes(let bytes) = line { readBytes += bytes.count }
+    read.append(decoder.line(line))
     if read.count >= Self.pieceLinesMax || readBytes >= Self.pieceBytesMax {
       try await finishStoring()
       try store()
@@ -115,14 +111,13 @@ extension Problem {
   static let tooManyLines = Problem(.bodyTooLarge, "A stream has at most \(ResultStream.linesCountMax) lines.")
 }
 
-extension BatchLine {
-  static let tooLong = BatchLine(
-    wrong: Problem(.bodyTooLarge, "A line has at most \(ProbeResultRoutes.oneBytesMax) bytes."))
-}
-
 extension ProbeResultDecoder {
   /// One line of NDJSON.
-  func line(_ bytes: [UInt8]) -> BatchLine {
+  func line(_ line: LineSplitter.Line) -> BatchLine {
+    guard case .bytes(let bytes) = line else {
+      return BatchLine(
+        wrong: Problem(.bodyTooLarge, "A line has at most \(ProbeResultRoutes.oneBytesMax) bytes."))
+    }
     do throws(JSONSyntaxError) {
       let (value, faults) = try JSONReader.read(bytes)
       return BatchLine { () throws(JSONFaults) in try decode(value, readerFaults: faults) }
