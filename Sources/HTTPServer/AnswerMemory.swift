@@ -1,3 +1,5 @@
+import Glibc
+
 /// How long an answer may be given again.
 public struct Reuse: Sendable {
   /// Checked each time; it has to be quick and may be called on any thread.
@@ -37,6 +39,13 @@ struct AnswerMemory {
       self.prepared = prepared
       self.isNotModified = isNotModified
     }
+
+    fileprivate func asked(_ other: UnsafeRawBufferPointer) -> Bool {
+      section.withUnsafeBytes { section in
+        section.count == other.count
+          && (section.isEmpty || memcmp(section.baseAddress!, other.baseAddress!, section.count) == 0)
+      }
+    }
   }
 
   /// What changes with time alone, such as the header that says how old an answer is, may be this old.
@@ -57,7 +66,7 @@ struct AnswerMemory {
   ) -> Answer? {
     if answers.isEmpty { return nil }
     let hash = Self.hash(target, section)
-    guard let answer = answers[hash], answer.target == target, answer.section.elementsEqual(section) else { return nil }
+    guard let answer = answers[hash], answer.target == target, answer.asked(section) else { return nil }
     guard now < answer.until, answer.reuse.isCurrent() else {
       answers[hash] = nil
       return nil

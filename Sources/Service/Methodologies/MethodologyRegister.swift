@@ -74,6 +74,7 @@ final class MethodologyRegister: Sendable {
     var folding: FoldingSet
   }
   private let state: Mutex<State>
+  private let currentVersion: Atomic<Int>
 
   /// Until something is loaded, the shipped one is all there is.
   init(shipped: ScoringMethodology) {
@@ -83,10 +84,14 @@ final class MethodologyRegister: Sendable {
       changedAt: epoch, changedBy: "")
     let set = MethodologySet(version: 0, all: [only])
     state = Mutex(State(current: set, folding: set.folding))
+    currentVersion = Atomic(set.version)
   }
 
   /// What is served.
   var current: MethodologySet { state.withLock { $0.current } }
+
+  /// The version of what is served, read without the lock.
+  var version: Int { currentVersion.load(ordering: .acquiring) }
 
   var active: ScoringMethodology { current.active }
 
@@ -95,7 +100,10 @@ final class MethodologyRegister: Sendable {
 
   func replace(with set: MethodologySet) {
     state.withLock { state in
-      if set.version >= state.current.version { state.current = set }
+      if set.version >= state.current.version {
+        state.current = set
+        currentVersion.store(set.version, ordering: .releasing)
+      }
       if set.version >= state.folding.version { state.folding = set.folding }
     }
   }

@@ -22,13 +22,30 @@ final class ScoreBoard: Sendable {
     var isEmpty: Bool { cells.values.allSatisfy { $0.count == 0 } && waivers.isEmpty && incidents.isEmpty }
   }
 
+  /// How often a provider's evidence has changed: what `Evidence.generation` was last, read without the lock.
+  final class ChangeCount: Sendable {
+    private let count: Atomic<Int>
+    fileprivate init(_ count: Int) { self.count = Atomic(count) }
+
+    var value: Int { count.load(ordering: .acquiring) }
+    fileprivate func set(_ count: Int) { self.count.store(count, ordering: .releasing) }
+  }
+
   private struct State {
     var evidence: [Identifier: Evidence] = [:]
+    /// Of the providers that were asked for.
+    var changeCounts: [Identifier: ChangeCount] = [:]
     /// Written once for all providers: there are few checks and sources, and many cells.
     var names = CellTable.Names()
     var cellCount = 0
     var changed: Set<Identifier> = []
     var asOf: Instant?
+
+    mutating func noteChange(of evidence: inout Evidence, _ provider: Identifier) {
+      evidence.generation += 1
+      changeCounts[provider]?.set(evidence.generation)
+      changed.insert(provider)
+    }
   }
   private let state = Mutex(State())
 
@@ -40,7 +57,16 @@ final class ScoreBoard: Sendable {
   }
 
   /// `Evidence.generation` without a copy of the rest.
-  func generation(of provider: Identifier) -> Int { state.withLock { $0.evidence[provider]?.generation } ?? 0 }
+  func generation(of provider: Identifier) -> Int { state.withLock { $0.evidence[provider]?.generation ?? 0 } }
+
+  func changeCount(of provider: Identifier) -> ChangeCount {
+    state.withLock { state in
+      if let count = state.changeCounts[provider] { return count }
+      let count = ChangeCount(state.evidence[provider]?.generation ?? 0)
+      state.changeCounts[provider] = count
+      return count
+    }
+  }
 
   /// Up to when results are counted: the last time the database was read or written. Nil before the first time.
   var asOf: Instant? { state.withLock { $0.asOf } }
@@ -66,10 +92,7 @@ final class ScoreBoard: Sendable {
         for (methodology, cells) in Dictionary(grouping: cells, by: \.methodology) {
           var table = evidence.cells.removeValue(forKey: methodology) ?? CellTable()
           let before = table.count
-          if table.apply(cells, &state.names) {
-            evidence.generation += 1
-            state.changed.insert(provider)
-          }
+          if table.apply(cells, &state.names) { state.noteChange(of: &evidence, provider) }
           state.cellCount += table.count - before
           evidence.cells[methodology] = table
         }
@@ -107,9 +130,8 @@ final class ScoreBoard: Sendable {
         dispute.voidedAt = dispute.voidedAt ?? known?.voidedAt
         evidence.disputes[dispute.id] = dispute
       }
-      evidence.generation += 1
+      state.noteChange(of: &evidence, provider)
       state.evidence[provider] = evidence
-      state.changed.insert(provider)
     }
   }
 

@@ -109,12 +109,12 @@ struct Scorer: Sendable {
   func reuse(
     of standing: Standing?, of provider: Provider?, under set: MethodologySet, made: Instant
   ) -> Reuse {
-    Reuse {
-      guard ScoreDocument.isFresh(made, now: clock.now()), methodologies.current.version == set.version else {
-        return false
-      }
-      guard let standing, let provider else { return true }
-      return standing.isCurrent(in: state(of: provider))
+    let changeCount = provider.map { board.changeCount(of: $0.id) }
+    return Reuse {
+      let now = clock.now()
+      guard ScoreDocument.isFresh(made, now: now), methodologies.version == set.version else { return false }
+      guard let standing, let changeCount else { return true }
+      return standing.isCurrent(at: now.startOfMinute, evidence: changeCount.value)
     }
   }
 

@@ -33,8 +33,13 @@ struct Standing: Sendable {
 
   /// Whether it would be computed again as it is, told without looking at the evidence.
   func isCurrent(in state: ScoreState) -> Bool {
-    evaluatedAt == max(state.minute, basis.newest) && basis.evidence == state.evidence
-      && basis.provider == state.provider && basis.sources == state.sources
+    isCurrent(at: state.minute, evidence: state.evidence) && basis.provider == state.provider
+      && basis.sources == state.sources
+  }
+
+  /// The same while neither the provider nor a source has changed.
+  func isCurrent(at minute: Instant, evidence: Int) -> Bool {
+    evaluatedAt == max(minute, basis.newest) && basis.evidence == evidence
   }
 
   /// Whether it was computed from a later state than `other`.
