@@ -10,6 +10,8 @@ struct mhd_daemon_options {
   unsigned int connections_max;
   unsigned int idle_timeout_seconds;
   size_t connection_memory_bytes_max;
+  const char *tls_priorities;  // NULL for a server without TLS
+  void *tls_certificate;       // a gnutls_certificate_retrieve_function2
   MHD_AcceptPolicyCallback accept;
   void (*connection_changed)(void *context, struct MHD_Connection *connection, void **connection_context,
                              unsigned int change);
@@ -20,16 +22,26 @@ struct mhd_daemon_options {
 
 // NULL when the library refuses the options or has no memory or descriptors left.
 static inline struct MHD_Daemon *mhd_start(const struct mhd_daemon_options *options) {
+  unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+  struct MHD_OptionItem tls[] = {
+      {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)options->tls_priorities},
+      {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, options->tls_certificate},
+      {MHD_OPTION_END, 0, NULL},
+  };
+  if (options->tls_priorities)
+    flags |= MHD_USE_TLS;
+  else
+    tls[0] = tls[2];
   // No internal thread: the epoll thread of 0.9.75 stalls when exactly 128 connections are ready at once.
   // Strictness 0: what it would refuse (with a page of its own or none) the first callback refuses as a problem.
   return MHD_start_daemon(
-      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, options->accept, options->context, options->handle,
+      flags, 0, options->accept, options->context, options->handle,
       options->context, MHD_OPTION_LISTEN_SOCKET, options->listen_socket, MHD_OPTION_CONNECTION_LIMIT,
       options->connections_max, MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_seconds,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->connection_memory_bytes_max, MHD_OPTION_NOTIFY_CONNECTION,
       options->connection_changed, options->context, MHD_OPTION_URI_LOG_CALLBACK, options->request_line,
       options->context, MHD_OPTION_NOTIFY_COMPLETED, options->completed, options->context,
-      MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+      MHD_OPTION_ARRAY, tls, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 }
 
 static inline int mhd_epoll_descriptor(struct MHD_Daemon *daemon) {

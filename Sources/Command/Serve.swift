@@ -23,12 +23,22 @@ struct Serve: AsyncParsableCommand {
         + "separated by commas. (default: none)", valueName: "origin"))
   var corsOrigin: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "A certificate in PEM with those between it and its root, to serve HTTPS alone; read again on SIGHUP.",
+      valueName: "file"))
+  var tlsCertificate: String?
+
+  @Option(help: ArgumentHelp("The certificate's key in PEM, without a passphrase.", valueName: "file"))
+  var tlsKey: String?
+
   @OptionGroup var retention: RetentionOptions
 
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
     _ = try address
+    _ = try tlsFiles
     _ = try crossOrigin
   }
 
@@ -54,8 +64,24 @@ struct Serve: AsyncParsableCommand {
     }
   }
 
+  private var tlsFiles: (certificate: String, key: String)? {
+    get throws {
+      switch (tlsCertificate ?? environment("RELAYRISK_TLS_CERTIFICATE"), tlsKey ?? environment("RELAYRISK_TLS_KEY")) {
+      case (nil, nil): return nil
+      case (let certificate?, let key?): return (certificate, key)
+      default: throw ValidationError("Give both --tls-certificate and --tls-key, or neither.")
+      }
+    }
+  }
+
+  /// - Throws: `TLSFault`, before anything is started.
+  private func tlsIdentity() throws -> TLSIdentity? {
+    try tlsFiles.map { try TLSIdentity(certificateFile: $0.certificate, keyFile: $0.key) }
+  }
+
   func run() async throws {
     let logger = try common.logger()
+    let tls = try tlsIdentity()
     let crossOrigin = try crossOrigin
     let maintenance = Maintenance(retentionMonths: try retention.months)
     // Before anything is started that would inherit it, too.
@@ -73,7 +99,9 @@ struct Serve: AsyncParsableCommand {
               service: Following(service: service, backend: backend, maintenance: maintenance, logger: logger)),
             .init(
               service: Listening(
-                service: service, address: address, inherited: inherited, crossOrigin: crossOrigin, logger: logger)),
+                service: service, address: address, inherited: inherited, crossOrigin: crossOrigin, tls: tls,
+                logger: logger)),
+            .init(service: Renewing(tls: tls, logger: logger)),
           ],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
       try await group.run()
@@ -161,16 +189,17 @@ private struct Listening: Service {
   let address: ListenAddress
   let inherited: InheritedSocket?
   let crossOrigin: CrossOriginPolicy?
+  let tls: TLSIdentity?
   let logger: Logger
 
   func run() async throws {
     let server = Server(
       router: try service.router(), listen: address, logger: logger, problem: RiskService.problem,
-      observe: service.observe, crossOrigin: crossOrigin)
+      observe: service.observe, crossOrigin: crossOrigin, tls: tls)
     service.observe(connectionsOf: server)
     do {
       let bound = try server.start(on: inherited)
-      printError("relayrisk listens on http://\(bound)")
+      printError("relayrisk listens on \(tls == nil ? "http" : "https")://\(bound)")
       try? await gracefulShutdown()
       logger.info("stopping: accepted requests are answered first")
       await server.stop()

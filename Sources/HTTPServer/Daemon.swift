@@ -28,6 +28,7 @@ final class Daemon: EventSource, @unchecked Sendable {
   let problem: @Sendable (any Error) -> Problem?
   let observe: @Sendable (RequestSummary) -> Void
   let crossOrigin: CrossOriginPolicy?
+  let isSecure: Bool
   let gate: ConnectionGate
   let lingering: Lingering
   /// From the head to the end of the answer.
@@ -57,6 +58,7 @@ final class Daemon: EventSource, @unchecked Sendable {
     problem = configuration.problem
     observe = configuration.observe
     crossOrigin = configuration.crossOrigin
+    isSecure = configuration.tls != nil
     lingering = Lingering(loop: loop, bytesMax: configuration.limits.refusedBodyBytesMax)
   }
 
@@ -74,7 +76,15 @@ final class Daemon: EventSource, @unchecked Sendable {
     options.connections_max = UInt32(limits.connectionsMax + 1024)
     options.idle_timeout_seconds = UInt32(limits.idleTimeoutSeconds)
     options.connection_memory_bytes_max = limits.connectionMemoryBytesMax
-    guard let handle = mhd_start(&options) else { return false }
+    // The library keeps a copy of the text.
+    let started = TLSIdentity.priorities.withCString { priorities in
+      if isSecure {
+        options.tls_priorities = priorities
+        options.tls_certificate = TLSIdentity.retrieval
+      }
+      return mhd_start(&options)
+    }
+    guard let handle = started else { return false }
     self.handle = handle
     listenSocket = socket
     isSocketShared = isShared

@@ -28,6 +28,7 @@ extension Exchange {
   }
 
   private func queue(_ prepared: PreparedResponse, isNotModified: Bool) throws(ResponseFault) -> MHD_Result {
+    let prepared = daemon.isSecure ? try prepared.secureTwin() : prepared
     if isNotModified {
       return try prepared.withNotModified { queue($0, status: 304, bodyBytes: prepared.body.count) }
     }
@@ -75,6 +76,7 @@ extension Exchange {
     }
     // With the body, which is not sent with this status: the length announced has to be the representation's.
     if isNotModified { headers = ConditionalRequest.headersKept(headers) }
+    if daemon.isSecure { headers.append(SecurityHeaders.strictTransport) }
     if let requestID { headers.append(("X-Request-Id", requestID)) }
     if let notes { headers += notes() }
     headers = withCrossOrigin(headers)
@@ -140,10 +142,11 @@ extension Exchange {
   /// Ends a chunked upload that goes on after it was refused. libmicrohttpd takes no answer inside a body, but nothing
   /// of this exchange was sent yet, so the socket is ours to write the refusal to before the connection is given up.
   func cutOff() -> MHD_Result {
-    if let refusal, case .bytes(let body) = refusal.body {
-      var text = "HTTP/1.1 \(refusal.status) Refused\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n"
+    // Under TLS the socket is the library's alone.
+    if !daemon.isSecure, let refusal, case .bytes(let body) = refusal.body {
+      var text = "HTTP/1.1 \(refusal.status) Refused\r\nConnection: close\r\n"
       let headers = withCrossOrigin(refusal.headers + (notes?() ?? []))
-      for header in headers { text += "\(header.name): \(header.value)\r\n" }
+      for header in headers + SecurityHeaders.missing(in: headers) { text += "\(header.name): \(header.value)\r\n" }
       text += "X-Request-Id: \(requestID)\r\nContent-Length: \(body.count)\r\n\r\n"
       let bytes = Array(text.utf8) + body
       // The socket does not block, and a full buffer is not waited for: this client is not owed more.

@@ -38,8 +38,7 @@ struct MessageHandle: ~Copyable, @unchecked Sendable {
   private static func finished(
     _ made: OpaquePointer, _ headers: [(name: String, value: String)], _ closesConnection: Bool
   ) throws(ResponseFault) -> OpaquePointer {
-    // Never sniffed: what is served as JSON must not run as a page.
-    let own = [("X-Content-Type-Options", "nosniff")] + (closesConnection ? [("Connection", "close")] : [])
+    let own = SecurityHeaders.missing(in: headers) + (closesConnection ? [("Connection", "close")] : [])
     for (name, value) in headers + own {
       // Never ignored: the library refuses what it cannot write on one line.
       guard MHD_add_response_header(made, name, value) == .YES else {

@@ -12,6 +12,7 @@ public final class PreparedResponse: Sendable {
   let message: MessageHandle
   private let notModified = Mutex<NotModified?>(nil)
   private let twin = Mutex<PreparedResponse?>(nil)
+  private let secure = Mutex<PreparedResponse?>(nil)
 
   /// - Throws: what `Response` documents as answered with 500, here before anything is sent.
   public init(
@@ -49,6 +50,15 @@ public final class PreparedResponse: Sendable {
       let made = try? PreparedResponse(status: status, headers: Response.gzipHeaders(headers), body: packed)
     else { return nil }
     twin.withLock { $0 = made }
+    return made
+  }
+
+  /// The same for a server that speaks TLS, made when it is first wanted.
+  func secureTwin() throws(ResponseFault) -> PreparedResponse {
+    if let secure = secure.withLock({ $0 }) { return secure }
+    let made = try PreparedResponse(
+      status: status, headers: headers + [SecurityHeaders.strictTransport], body: body)
+    secure.withLock { $0 = made }
     return made
   }
 

@@ -41,9 +41,11 @@ final class RunningService: @unchecked Sendable {
       errors.split(separator: "\n").first { $0.hasPrefix("relayrisk listens on ") }
         .map { String($0.dropFirst("relayrisk listens on ".count)) }
     }
-    listen = String(address.dropFirst("http://".count))
+    listen = String(address.split(separator: "/").last!)
     _ = try await waitFor("readiness") {
-      try await client(key: nil).get("/readyz").status == 200 ? true : nil
+      // No certificate of a test is trusted by the client.
+      if address.hasPrefix("https:") { return errors.contains(" ready") ? true : nil }
+      return try await client(key: nil).get("/readyz").status == 200 ? true : nil
     }
   }
 

@@ -4,7 +4,7 @@ enum ImportRules {
     "EventLoop": ["Glibc", "Synchronization"],
     "JSON": [],
     "RiskModel": ["Glibc", "JSON"],
-    "HTTPServer": ["CMicroHTTPD", "CZlib", "EventLoop", "Glibc", "JSON", "Logging", "Synchronization"],
+    "HTTPServer": ["CGnuTLS", "CMicroHTTPD", "CZlib", "EventLoop", "Glibc", "JSON", "Logging", "Synchronization"],
     "HTTPClient": ["CCurl"],
     "Postgres": ["CLibPQ", "EventLoop", "Glibc", "Logging", "Synchronization"],
     "Service": [
@@ -13,14 +13,14 @@ enum ImportRules {
     ],
     "Command": [
       "ArgumentParser", "EventLoop", "Glibc", "HTTPClient", "HTTPServer", "JSON", "Logging", "Postgres", "Service",
-      "ServiceLifecycle", "Synchronization",
+      "ServiceLifecycle", "Synchronization", "UnixSignals",
     ],
   ]
 
   /// A C library has one owner, who alone knows its rules of threads and memory.
   static let ownerOfC = [
-    "CMicroHTTPD": "HTTPServer", "CZlib": "HTTPServer", "CLibPQ": "Postgres", "CIDN2": "Service",
-    "CPublicSuffix": "Service", "CShippedFiles": "Service", "CCurl": "HTTPClient",
+    "CMicroHTTPD": "HTTPServer", "CGnuTLS": "HTTPServer", "CZlib": "HTTPServer", "CLibPQ": "Postgres",
+    "CIDN2": "Service", "CPublicSuffix": "Service", "CShippedFiles": "Service", "CCurl": "HTTPClient",
   ]
 
   private static let modifiers: Set<Substring> = ["public", "package", "internal", "fileprivate", "private"]

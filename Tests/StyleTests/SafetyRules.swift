@@ -23,6 +23,8 @@ enum SafetyRules {
     Exception("Sources/HTTPServer/MessageHandle.swift", "fatalError", "no memory left: nothing could be answered"),
     Exception("Sources/HTTPServer/IncomingBody.swift", "@unchecked Sendable", "confined to its loop's thread"),
     Exception("Sources/HTTPServer/StreamedBody.swift", "@unchecked Sendable", "confined to its loop's thread"),
+    Exception("Sources/HTTPServer/TLSIdentity.swift", "@unchecked Sendable", "GnuTLS only reads from it"),
+    Exception("Sources/HTTPServer/TLSIdentity.swift", "unsafeBitCast", "a C function as libmicrohttpd takes it"),
     Exception("Sources/HTTPServer/PlainThread.swift", "@unchecked Sendable", "a POSIX semaphore is for many threads"),
     Exception("Sources/Postgres/Connector.swift", "@unchecked Sendable", "handed from thread to thread, never shared"),
     Exception("Sources/Postgres/Row.swift", "@unchecked Sendable", "a PGresult is read-only"),
