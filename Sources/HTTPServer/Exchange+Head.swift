@@ -11,7 +11,7 @@ extension Exchange {
     let known = knownMethod(method)
     if known == .get, daemon.phase == .serving {
       let section = HeaderSection.bytes(handle, start: method, version: version)
-      if let answer = daemon.answers.answer(to: self.target, section, at: startedAt) {
+      if let answer = daemon.answers.answer(to: self.target, section, from: connection.peer, at: startedAt) {
         methodName = Method.get.rawValue
         route = answer.route
         self.known = answer

@@ -39,7 +39,8 @@ extension Exchange {
     guard !section.isEmpty, let route, framing?.body == BodyFraming.none, headers.occurrences(of: "traceparent") == 0
     else { return }
     daemon.answers.keep(
-      prepared, isNotModified: isNotModified, of: route, for: target, section, at: startedAt, reuse)
+      prepared, isNotModified: isNotModified, of: route, for: target, section, from: connection.peer, at: startedAt,
+      reuse)
   }
 
   private func send(_ response: Response, closes: Bool) throws(ResponseFault) -> MHD_Result {

@@ -183,6 +183,9 @@ public final class RiskService: Sendable {
         }
       }
       group.addTask { [parts] in
+        await KeyUseWriter(keys: parts.keyRing, store: parts.keys, logger: parts.logger).run()
+      }
+      group.addTask { [parts] in
         await ScoreSweeper(database: parts.database, publisher: parts.publisher, logger: parts.logger).run()
       }
     }

@@ -36,7 +36,7 @@ struct TestServer: Sendable {
     return TestServer(server: server, port: try server.start().port, log: log, summaries: summaries)
   }
 
-  func client() throws -> TestClient { try TestClient(port) }
+  func client(from lastByte: UInt32 = 1) throws -> TestClient { try TestClient(port, from: lastByte) }
 }
 
 /// Values that several threads add to.

@@ -24,12 +24,16 @@ struct Gate: Sendable {
     }
     switch keys.verify(text) {
     case .unknown: return .undecided
-    case .invalid: return .refused(Self.unauthorized("The key is not valid."), nil)
-    case .valid(let principal): return check(principal, requirement)
+    case .invalid(let detail): return .refused(Self.invalidToken(detail), nil)
+    case .valid(let principal): return check(principal, head, requirement)
     }
   }
 
-  private func check(_ principal: Principal, _ requirement: Requirement) -> Passage {
+  private func check(_ principal: Principal, _ head: RequestHead, _ requirement: Requirement) -> Passage {
+    guard principal.maySend(from: head.peer) else {
+      return .refused(Problem(.forbidden, "The key may not be used from \(head.peer.address)."), principal)
+    }
+    keys.noteUse(by: principal)
     if let sourceID = principal.sourceID, registry.source(id: sourceID)?.status == .suspended {
       return .refused(Problem(.forbidden, "The source that this key posts for is suspended."), principal)
     }
@@ -43,25 +47,35 @@ struct Gate: Sendable {
   }
 
   /// The state of keys and sources in which a request was let pass, taken before it was.
-  struct Passing: Sendable {
-    fileprivate let keys, registry: Int
+  private struct State {
+    let keys, registry: Int
   }
 
-  private func passing() -> Passing { Passing(keys: keys.generation, registry: registry.generation) }
+  private func state() -> State { State(keys: keys.generation, registry: registry.generation) }
 
-  /// Whether the same request would be let pass again.
-  func stillPasses(_ passing: Passing) -> Bool {
-    keys.generation == passing.keys && registry.generation == passing.registry
+  /// For how long, and from where, the same request would be let pass again.
+  private func reuse(_ state: State, _ principal: Principal?, _ requirement: Requirement) -> Reuse? {
+    // One that is given again is not counted.
+    if principal?.meter != nil { return nil }
+    var isForOnePeer = principal?.addressRanges.isEmpty == false
+    if case .loopbackOr = requirement { isForOnePeer = true }
+    let expiresAt = principal?.expiresAt
+    return Reuse(forOnePeer: isForOnePeer) { [keys, registry] in
+      keys.generation == state.keys && registry.generation == state.registry
+        && expiresAt.map { !keys.isPast($0) } != false
+    }
   }
 
   /// Wraps a handler so that it runs only for whom the requirement lets pass.
+  /// - Parameter admit: is told how far an answer may be given again; nil for not at all.
   func admission(
-    _ requirement: Requirement, _ admit: @escaping @Sendable (RequestHead, Principal?, Passing) -> Admission
+    _ requirement: Requirement, _ admit: @escaping @Sendable (RequestHead, Principal?, Reuse?) -> Admission
   ) -> @Sendable (RequestHead) -> Admission {
     { head in
-      let passing = passing()
+      let state = state()
       switch check(head, requirement) {
-      case .passed(let principal): return metered(principal) { admit(head, principal, passing) }
+      case .passed(let principal):
+        return metered(principal) { admit(head, principal, reuse(state, principal, requirement)) }
       case .refused(let problem, let principal): return metered(principal) { .refuse(problem) }
       case .undecided:
         return .later {
@@ -71,11 +85,12 @@ struct Gate: Sendable {
             return .refuse(
               Problem(.databaseUnavailable, "The key cannot be verified now.", headers: [("Retry-After", "1")]))
           }
-          let passing = self.passing()
+          let state = self.state()
           switch check(head, requirement) {
-          case .passed(let principal): return metered(principal) { admit(head, principal, passing) }
+          case .passed(let principal):
+            return metered(principal) { admit(head, principal, reuse(state, principal, requirement)) }
           case .refused(let problem, let principal): return metered(principal) { .refuse(problem) }
-          case .undecided: return .refuse(Self.unauthorized("The key is not valid."))
+          case .undecided: return .refuse(Self.invalidToken(KeyRing.invalid))
           }
         }
       }
@@ -100,7 +115,12 @@ struct Gate: Sendable {
     return String(parts[1])
   }
 
-  private static func unauthorized(_ detail: String) -> Problem {
-    Problem(.unauthorized, detail, headers: [("WWW-Authenticate", "Bearer realm=\"relayrisk\"")])
+  private static func unauthorized(_ detail: String, error: String = "") -> Problem {
+    Problem(.unauthorized, detail, headers: [("WWW-Authenticate", "Bearer realm=\"relayrisk\"\(error)")])
+  }
+
+  /// As RFC 6750 has it, section 3.1.
+  private static func invalidToken(_ detail: String) -> Problem {
+    unauthorized(detail, error: ", error=\"invalid_token\"")
   }
 }

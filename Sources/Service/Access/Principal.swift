@@ -1,0 +1,49 @@
+import HTTPServer
+
+/// Who calls: a key that was verified.
+public struct Principal: Sendable {
+  public let keyID: Identifier
+  public let keyName: String
+  public let scopes: Set<Scope>
+  /// The one source the key posts for, when it is bound to one.
+  public private(set) var sourceID: Identifier?
+  /// From then on it is nobody's any more; nil for never.
+  let expiresAt: Instant?
+  /// Where it may be used from; empty for anywhere.
+  let addressRanges: [AddressRange]
+  let use: KeyUse
+  /// Nil without a quota.
+  let meter: KeyMeter?
+
+  init(_ key: APIKey, use: KeyUse, meter: KeyMeter?) {
+    keyID = key.id
+    keyName = key.name
+    scopes = Set(key.scopes)
+    sourceID = key.sourceID
+    expiresAt = key.limits.expiresAt
+    addressRanges = key.limits.addressRanges
+    self.use = use
+    self.meter = meter
+  }
+
+  public func has(_ scope: Scope) -> Bool { scopes.contains(scope) || scopes.contains(.admin) }
+
+  /// Whether it may call from there; from an address that is not known only when it may from anywhere.
+  func maySend(from peer: Peer) -> Bool {
+    if addressRanges.isEmpty { return true }
+    guard let address = peer.ip else { return false }
+    return addressRanges.contains { $0.contains(address) }
+  }
+
+  func isExpired(at now: Instant) -> Bool { expiresAt.map { now >= $0 } ?? false }
+
+  /// The caller as one who speaks of every source, where nothing is posted for any.
+  var ofNoSource: Principal {
+    var principal = self
+    principal.sourceID = nil
+    return principal
+  }
+
+  /// How the caller stands in what is recorded of a change.
+  public var auditName: String { "key:\(keyID)" }
+}
