@@ -23,6 +23,12 @@ struct Serve: AsyncParsableCommand {
         + "separated by commas. (default: none)", valueName: "origin"))
   var corsOrigin: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "A reverse proxy, as an address or a range, whose X-Forwarded-For is believed; may be repeated. In the "
+        + "environment they are separated by commas. (default: none)", valueName: "range"))
+  var trustedProxy: [String] = []
+
   @OptionGroup var retention: RetentionOptions
 
   @OptionGroup var common: CommonOptions
@@ -30,6 +36,11 @@ struct Serve: AsyncParsableCommand {
   func validate() throws {
     _ = try address
     _ = try crossOrigin
+    _ = try trustedProxies
+  }
+
+  private var trustedProxies: TrustedProxies {
+    get throws { TrustedProxies(try addressRanges(trustedProxy, "trusted-proxy")) }
   }
 
   private var address: ListenAddress {
@@ -56,7 +67,7 @@ struct Serve: AsyncParsableCommand {
 
   func run() async throws {
     let logger = try common.logger()
-    let crossOrigin = try crossOrigin
+    let (crossOrigin, trustedProxies) = (try crossOrigin, try trustedProxies)
     let maintenance = Maintenance(retentionMonths: try retention.months)
     // Before anything is started that would inherit it, too.
     let inherited = try InheritedSocket.take()
@@ -73,7 +84,8 @@ struct Serve: AsyncParsableCommand {
               service: Following(service: service, backend: backend, maintenance: maintenance, logger: logger)),
             .init(
               service: Listening(
-                service: service, address: address, inherited: inherited, crossOrigin: crossOrigin, logger: logger)),
+                service: service, address: address, inherited: inherited, crossOrigin: crossOrigin,
+                trustedProxies: trustedProxies, logger: logger)),
           ],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
       try await group.run()
@@ -161,12 +173,13 @@ private struct Listening: Service {
   let address: ListenAddress
   let inherited: InheritedSocket?
   let crossOrigin: CrossOriginPolicy?
+  let trustedProxies: TrustedProxies
   let logger: Logger
 
   func run() async throws {
     let server = Server(
       router: try service.router(), listen: address, logger: logger, problem: RiskService.problem,
-      observe: service.observe, crossOrigin: crossOrigin)
+      observe: service.observe, crossOrigin: crossOrigin, trustedProxies: trustedProxies)
     service.observe(connectionsOf: server)
     do {
       let bound = try server.start(on: inherited)

@@ -28,8 +28,8 @@ struct AnswerMemory {
   final class Answer {
     fileprivate let target: String
     fileprivate let section: [UInt8]
-    /// The other end of the connection on which it was asked for.
-    fileprivate let peer: Peer
+    /// The other end of the connection on which it was asked for, and who asked.
+    fileprivate let peer, client: Peer
     fileprivate let reuse: Reuse
     fileprivate let until: ContinuousClock.Instant
     let route: Route
@@ -37,18 +37,23 @@ struct AnswerMemory {
     let isNotModified: Bool
 
     fileprivate init(
-      target: String, section: [UInt8], peer: Peer, reuse: Reuse, until: ContinuousClock.Instant, route: Route,
+      target: String, section: [UInt8], peer: Peer, client: Peer, reuse: Reuse, until: ContinuousClock.Instant,
+      route: Route,
       prepared: PreparedResponse, isNotModified: Bool
     ) {
       self.target = target
       self.section = section
       self.peer = peer
+      self.client = client
       self.reuse = reuse
       self.until = until
       self.route = route
       self.prepared = prepared
       self.isNotModified = isNotModified
     }
+
+    /// Who asks for it again.
+    func client(on connection: Connection) -> Peer { connection.peer == peer ? client : connection.peer }
 
     fileprivate func asked(_ other: UnsafeRawBufferPointer) -> Bool {
       section.withUnsafeBytes { section in
@@ -87,12 +92,13 @@ struct AnswerMemory {
 
   mutating func keep(
     _ prepared: PreparedResponse, isNotModified: Bool, of route: Route, for target: String,
-    _ section: [UInt8], from peer: Peer, at now: ContinuousClock.Instant, _ reuse: Reuse
+    _ section: [UInt8], from peer: Peer, _ client: Peer, at now: ContinuousClock.Instant, _ reuse: Reuse
   ) {
     if answers.count >= Self.answersCountMax { answers.removeAll(keepingCapacity: true) }
     let hash = section.withUnsafeBytes { Self.hash(target, $0) }
     answers[hash] = Answer(
-      target: target, section: section, peer: peer, reuse: reuse, until: now + Self.lifetime, route: route,
+      target: target, section: section, peer: peer, client: client, reuse: reuse, until: now + Self.lifetime,
+      route: route,
       prepared: prepared,
       isNotModified: isNotModified)
   }

@@ -28,6 +28,7 @@ final class Daemon: EventSource, @unchecked Sendable {
   let problem: @Sendable (any Error) -> Problem?
   let observe: @Sendable (RequestSummary) -> Void
   let crossOrigin: CrossOriginPolicy?
+  let trustedProxies: TrustedProxies
   let gate: ConnectionGate
   let lingering: Lingering
   /// From the head to the end of the answer.
@@ -57,6 +58,7 @@ final class Daemon: EventSource, @unchecked Sendable {
     problem = configuration.problem
     observe = configuration.observe
     crossOrigin = configuration.crossOrigin
+    trustedProxies = configuration.trustedProxies
     lingering = Lingering(loop: loop, bytesMax: configuration.limits.refusedBodyBytesMax)
   }
 

@@ -34,9 +34,9 @@ public struct PathParameters: Sendable {
   }
 }
 
-/// The other end of the connection; behind a proxy that is the proxy.
+/// Who sends requests: the other end of the connection or, where that is a trusted proxy, who it says it asks for.
 public struct Peer: Sendable, Hashable {
-  /// Nil when it is not known.
+  /// Nil when it is not known, as when a trusted proxy names no address.
   public let ip: IPAddress?
 
   public init(_ ip: IPAddress?) { self.ip = ip }

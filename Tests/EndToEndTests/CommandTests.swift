@@ -23,6 +23,7 @@ import Testing
       (["keys", "create", "--name", "x", "--scope", "admin", "--address-range", "10.1.2.3/8"], 64, "10.0.0.0/8"),
       (["keys", "rotate", "x", "--overlap", "31d"], 64, "30d"),
       (["serve", "--listen", "nowhere"], 64, "such as 127.0.0.1:8080"),
+      (["serve", "--trusted-proxy", "proxy.internal"], 64, "proxy.internal"),
       (["serve", "--log-format", "xml"], 64, "json or text"),
       (["maintain", "--retention-months", "0"], 64, "1 to 1200 months"),
       (["serve", "--cors-origin", "https://portal.example/"], 64, "https://portal.example/"),
@@ -112,6 +113,8 @@ import Testing
     #expect(try await run(["serve"], ["RELAYRISK_RETENTION_MONTHS": "x"]).errors.contains("must be a number"))
     #expect(try await run(["serve"], ["RELAYRISK_LISTEN": "nowhere"]).errors.contains("nowhere"))
     #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
+    let proxies = ["RELAYRISK_TRUSTED_PROXY": "10.0.0.0/8, 10.1.2.3/8"]
+    #expect(try await run(["serve"], proxies).errors.contains("the range that holds it is 10.0.0.0/8"))
     #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
     #expect(try await run(["keys", "list"], ["RELAYRISK_LOG_FORMAT": "xml"]).errors.contains("json or text"))
     let post = ["RELAYRISK_URL": "https://127.0.0.1:1", "RELAYRISK_KEY": "rr_x", "RELAYRISK_TIMEOUT": "0"]
@@ -137,7 +140,7 @@ import Testing
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
       "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run", "--url", "--key-file", "--timeout",
       "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute",
-      "--expires-in", "--expires-at", "--address-range", "--overlap",
+      "--trusted-proxy", "--expires-in", "--expires-at", "--address-range", "--overlap",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }

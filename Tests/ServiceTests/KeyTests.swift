@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import HTTPServer
 import TestHarness
 import Testing
 
@@ -181,6 +182,37 @@ import Testing
       try await eventually { try await fixture.statuses(key) == Self.all(200) }
       #expect(try await fixture.listed(key)["address_ranges"].array.isEmpty)
     }
+  }
+
+  @Test func behindAProxyTheClientsAddressCounts() async throws {
+    let clock = TestClock(Self.time)
+    let proxies = TrustedProxies([try AddressRange("127.0.0.0/8")])
+    let instance = try await TestInstance.start(
+      on: try await TestPostgres.shared.value.makeDatabase(), clock: clock.clock, trustedProxies: proxies)
+    try await registerRelay(with: instance.client)
+    let made = try await instance.client.post(
+      "/v1/keys", #"{"name":"K","scopes":["scores:read"],"address_ranges":["203.0.113.0/24"]}"#)
+    let client = instance.client.with(key: made.json["key"].string)
+    for _ in 0..<2 {
+      for (forwarded, status) in [
+        ("203.0.113.7", 200), ("203.0.114.7", 403), ("203.0.113.7, 198.51.100.1", 403), ("203.0.113.8", 200),
+        ("198.51.100.1, 203.0.113.7", 200), ("?", 403), ("203.0.113.7, 127.0.0.5", 200), ("127.0.0.1", 403),
+      ] {
+        for _ in 0..<2 {
+          let answer = try await client.get("/v1/providers/acme/score", headers: ["X-Forwarded-For": forwarded])
+          #expect(answer.status == status, "\(forwarded)")
+        }
+      }
+      #expect(try await client.get("/v1/providers/acme/score").status == 403)
+    }
+    // What comes through the proxy is not from this machine, whatever it says.
+    let anyone = instance.client.with(key: nil)
+    #expect(try await anyone.get("/metrics").status == 200)
+    for forwarded in ["127.0.0.1", "::1", "203.0.113.7", "?"] {
+      let answer = try await anyone.get("/metrics", headers: ["X-Forwarded-For": forwarded])
+      #expect(answer.status == 401, "\(forwarded)")
+    }
+    await instance.stop()
   }
 
   // MARK: - Rotation

@@ -86,15 +86,17 @@ final class TestInstance: Sendable {
 
   static func start(
     on databaseName: String, clock: Service.Clock = .system, intakeLimits: Intake.Limits = Intake.Limits(),
-    adminKey: String? = nil
+    adminKey: String? = nil, trustedProxies: TrustedProxies = TrustedProxies([])
   ) async throws -> TestInstance {
     let configuration = try await TestPostgres.shared.value.configuration(databaseName)
-    return try await start(on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey)
+    return try await start(
+      on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey, trustedProxies: trustedProxies)
   }
 
   static func start(
     on configuration: DatabaseConfiguration, clock: Service.Clock = .system,
-    intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil
+    intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil,
+    trustedProxies: TrustedProxies = TrustedProxies([])
   ) async throws -> TestInstance {
     let loop = EventLoop(name: "test-pg")
     loop.start()
@@ -108,7 +110,7 @@ final class TestInstance: Sendable {
     if key == nil { key = try await service.createKey(name: "admin", scopes: [.admin], source: nil) }
     let server = Server(
       router: try service.router(), listen: ListenAddress(host: "127.0.0.1", port: 0), loops: 1, logger: quietLogger,
-      problem: RiskService.problem, observe: service.observe)
+      problem: RiskService.problem, observe: service.observe, trustedProxies: trustedProxies)
     service.observe(connectionsOf: server)
     let address = try server.start()
     return TestInstance(

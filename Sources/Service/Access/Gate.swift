@@ -18,7 +18,7 @@ struct Gate: Sendable {
 
   func check(_ head: RequestHead, _ requirement: Requirement) -> Passage {
     if requirement == .open { return .passed(nil) }
-    if case .loopbackOr = requirement, head.peer.isLoopback { return .passed(nil) }
+    if case .loopbackOr = requirement, head.isLocal { return .passed(nil) }
     guard let text = bearerToken(head) else {
       return .refused(Self.unauthorized("A key is needed: send `Authorization: Bearer rr_...`."), nil)
     }

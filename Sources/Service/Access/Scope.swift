@@ -17,6 +17,6 @@ public enum Requirement: Sendable, Equatable {
   case anyKey
   /// A key with at least one of the scopes (or `admin`).
   case scopes([Scope])
-  /// A peer on the loopback interface, or a key with at least one of the scopes.
+  /// A client on this machine that asks for itself, or a key with at least one of the scopes.
   case loopbackOr([Scope])
 }
