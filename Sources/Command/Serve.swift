@@ -29,6 +29,8 @@ struct Serve: AsyncParsableCommand {
         + "environment they are separated by commas. (default: none)", valueName: "range"))
   var trustedProxy: [String] = []
 
+  @OptionGroup var signOn: SignOnOptions
+
   @OptionGroup var retention: RetentionOptions
 
   @OptionGroup var common: CommonOptions
@@ -73,8 +75,10 @@ struct Serve: AsyncParsableCommand {
     let inherited = try InheritedSocket.take()
     let address = try inherited?.address ?? address
     raiseDescriptorLimit()
+    let signOn = try await signOn.signOn(logger: logger)
     try await Backend.with(common, logger: logger) { backend in
-      let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
+      let service = try RiskService(
+        database: backend.database, reader: backend.reader, logger: logger, signOn: signOn)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
           services: [

@@ -86,17 +86,18 @@ final class TestInstance: Sendable {
 
   static func start(
     on databaseName: String, clock: Service.Clock = .system, intakeLimits: Intake.Limits = Intake.Limits(),
-    adminKey: String? = nil, trustedProxies: TrustedProxies = TrustedProxies([])
+    adminKey: String? = nil, trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil
   ) async throws -> TestInstance {
     let configuration = try await TestPostgres.shared.value.configuration(databaseName)
     return try await start(
-      on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey, trustedProxies: trustedProxies)
+      on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey, trustedProxies: trustedProxies,
+      signOn: signOn)
   }
 
   static func start(
     on configuration: DatabaseConfiguration, clock: Service.Clock = .system,
     intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil,
-    trustedProxies: TrustedProxies = TrustedProxies([])
+    trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil
   ) async throws -> TestInstance {
     let loop = EventLoop(name: "test-pg")
     loop.start()
@@ -104,7 +105,8 @@ final class TestInstance: Sendable {
     let reader = EventLoop(name: "test-reader")
     reader.start()
     let service = try RiskService(
-      database: database, reader: reader, clock: clock, intakeLimits: intakeLimits, logger: quietLogger)
+      database: database, reader: reader, clock: clock, intakeLimits: intakeLimits, logger: quietLogger,
+      signOn: signOn)
     try await service.load()
     var key = adminKey
     if key == nil { key = try await service.createKey(name: "admin", scopes: [.admin], source: nil) }

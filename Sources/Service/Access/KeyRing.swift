@@ -4,14 +4,6 @@ import Synchronization
 ///
 /// A presented key is hashed once; then its whole text is remembered with what it proved to be, until keys change.
 final class KeyRing: Sendable {
-  enum Verdict {
-    case valid(Principal)
-    /// Not a key, a wrong secret, revoked or expired; why, for its sender.
-    case invalid(String)
-    /// No such key is known here; it may be newer than what this instance has read.
-    case unknown
-  }
-
   private struct State {
     var keys: [Identifier: APIKey] = [:]
     var verified: [String: Principal] = [:]
@@ -49,17 +41,17 @@ final class KeyRing: Sendable {
 
   /// Whether the caller still may, for what goes on after it was verified.
   func isActive(_ principal: Principal) -> Bool {
-    let isKnown = state.withLock { $0.keys[principal.keyID].map { !$0.isRevoked } ?? false }
-    return isKnown && !principal.isExpired(at: clock.now())
+    if principal.isExpired(at: clock.now()) { return false }
+    return principal.subject != nil || state.withLock { $0.keys[principal.keyID].map { !$0.isRevoked } ?? false }
   }
 
   /// When each key was last used here.
   var uses: [KeyUse] { state.withLock { Array($0.uses.values) } }
 
-  func noteUse(by principal: Principal) { principal.use.note(clock.now()) }
+  func noteUse(by principal: Principal) { principal.use?.note(clock.now()) }
 
   /// - Parameter text: what stands after `Bearer `.
-  func verify(_ text: String) -> Verdict {
+  func verify(_ text: String) -> Principal.Verdict {
     if let principal = state.withLock({ $0.verified[text] }) { return unlessExpired(principal) }
     let presented: PresentedKey
     do throws(PresentedKey.Fault) {
@@ -67,7 +59,7 @@ final class KeyRing: Sendable {
     } catch {
       return .invalid(error == .mistyped ? "The key has a typing error: its checksum is wrong." : Self.invalid)
     }
-    let verdict = state.withLock { state -> Verdict in
+    let verdict = state.withLock { state -> Principal.Verdict in
       guard let key = state.keys[presented.id], let use = state.uses[key.id] else { return .unknown }
       guard constantTimeEqual(presented.secretHash, key.secretHash), !key.isRevoked else {
         return .invalid(Self.invalid)
@@ -83,7 +75,7 @@ final class KeyRing: Sendable {
 
   static let invalid = "The key is not valid."
 
-  private func unlessExpired(_ principal: Principal) -> Verdict {
+  private func unlessExpired(_ principal: Principal) -> Principal.Verdict {
     guard let end = principal.expiresAt, principal.isExpired(at: clock.now()) else { return .valid(principal) }
     return .invalid("The key expired at \(end.rfc3339).")
   }

@@ -1,9 +1,13 @@
 import HTTPServer
+import SingleSignOn
 
-/// Who calls: a key that was verified.
+/// Who calls: a key or a token that was verified.
 public struct Principal: Sendable {
+  /// The key's id; of a token one made of issuer and subject, the same for all of their tokens.
   public let keyID: Identifier
   public let keyName: String
+  /// The subject of a token; nil for a key.
+  let subject: String?
   public let scopes: Set<Scope>
   /// The one source the key posts for, when it is bound to one.
   public private(set) var sourceID: Identifier?
@@ -11,19 +15,43 @@ public struct Principal: Sendable {
   let expiresAt: Instant?
   /// Where it may be used from; empty for anywhere.
   let addressRanges: [AddressRange]
-  let use: KeyUse
+  /// Nil for a token.
+  let use: KeyUse?
   /// Nil without a quota.
   let meter: KeyMeter?
 
   init(_ key: APIKey, use: KeyUse, meter: KeyMeter?) {
     keyID = key.id
     keyName = key.name
+    subject = nil
     scopes = Set(key.scopes)
     sourceID = key.sourceID
     expiresAt = key.limits.expiresAt
     addressRanges = key.limits.addressRanges
     self.use = use
     self.meter = meter
+  }
+
+  /// A token is bound to no source, and good from anywhere.
+  init(_ token: VerifiedToken, id: Identifier, scopes: Set<Scope>) {
+    keyID = id
+    keyName = token.name ?? token.subject
+    subject = token.subject
+    self.scopes = scopes
+    sourceID = nil
+    expiresAt = Instant(milliseconds: token.expiresAt)
+    addressRanges = []
+    use = nil
+    meter = nil
+  }
+
+  /// What a credential proved to be.
+  enum Verdict {
+    case valid(Principal)
+    /// Why, for its sender.
+    case invalid(String)
+    /// Nothing is known here by that name; it may be newer than what this instance has read.
+    case unknown
   }
 
   public func has(_ scope: Scope) -> Bool { scopes.contains(scope) || scopes.contains(.admin) }
@@ -45,5 +73,8 @@ public struct Principal: Sendable {
   }
 
   /// How the caller stands in what is recorded of a change.
-  public var auditName: String { "key:\(keyID)" }
+  public var auditName: String {
+    guard let subject else { return "key:\(keyID)" }
+    return keyName == subject ? "oidc:\(subject)" : "oidc:\(subject) (\(keyName))"
+  }
 }
