@@ -42,6 +42,9 @@ static const unsigned char migrations_0009_retention_sql[] = {
 static const unsigned char migrations_0010_quotas_sql[] = {
 #embed "../../migrations/0010_quotas.sql"
 };
+static const unsigned char migrations_0011_decay_sql[] = {
+#embed "../../migrations/0011_decay.sql"
+};
 static const unsigned char migrations_0013_key_limits_sql[] = {
 #embed "../../migrations/0013_key_limits.sql"
 };
@@ -63,6 +66,7 @@ static const ShippedFile files[] = {
     {"migrations/0008_score_events.sql", migrations_0008_score_events_sql, sizeof migrations_0008_score_events_sql},
     {"migrations/0009_retention.sql", migrations_0009_retention_sql, sizeof migrations_0009_retention_sql},
     {"migrations/0010_quotas.sql", migrations_0010_quotas_sql, sizeof migrations_0010_quotas_sql},
+    {"migrations/0011_decay.sql", migrations_0011_decay_sql, sizeof migrations_0011_decay_sql},
     {"migrations/0013_key_limits.sql", migrations_0013_key_limits_sql, sizeof migrations_0013_key_limits_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };

@@ -139,7 +139,8 @@ public final class RiskService: Sendable {
     try await feed.load(evidence: evidence)
     if evidence {
       try await parts.horizon.loadPartitions()
-      await parts.scoreIndex.sweep()
+      // Computed from here on in the background; who asks for a list before that is done waits for it.
+      await parts.scoreIndex.begin()
       try await parts.publisher.load()
     }
     idempotencyOnceLoaded.withLock {
