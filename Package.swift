@@ -46,16 +46,23 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "EventLoop", "HTTPServer", "Postgres", "RiskModel", "JSON", "CShippedFiles", "CPublicSuffix", "CIDN2",
-        .product(name: "Crypto", package: "swift-crypto"),
+        "EventLoop", "HTTPServer", "Postgres", "RiskModel", "JSON", "SingleSignOn", "CShippedFiles", "CPublicSuffix",
+        "CIDN2", .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
     .target(name: "HTTPClient", dependencies: ["CCurl"], swiftSettings: strict),
+    .target(
+      name: "SingleSignOn",
+      dependencies: [
+        "EventLoop", "HTTPClient", "JSON", .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "CryptoExtras", package: "swift-crypto"), .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
     .executableTarget(
       name: "Command",
       dependencies: [
-        "Service", "HTTPServer", "HTTPClient", "JSON", "Postgres", "EventLoop",
+        "Service", "HTTPServer", "HTTPClient", "JSON", "Postgres", "EventLoop", "SingleSignOn",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -85,8 +92,9 @@ let package = Package(
     .testTarget(
       name: "ServiceTests",
       dependencies: [
-        "Service", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams",
+        "Service", "SingleSignOn", "HTTPServer", "Postgres", "EventLoop", "JSON", "RiskModel", "TestHarness", "Yams",
         .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "CryptoExtras", package: "swift-crypto"),
       ], exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Command", "MethodologyPage", "TestHarness"], swiftSettings: strict),

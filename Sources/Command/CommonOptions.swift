@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import HTTPServer
 import Logging
 
 /// Flags of every subcommand. A flag wins over its twin in the environment, and that over the default.
@@ -57,6 +58,20 @@ func flag(_ isSet: Bool, _ name: String) throws -> Bool {
   case nil, "false": return isSet
   case "true": return true
   case let other?: throw ValidationError("\(twin) is \"\(other)\"; it must be true or false")
+  }
+}
+
+/// Of a flag that may be repeated, or of a list with commas in the environment.
+/// - Parameter name: the flag's, without dashes.
+func addressRanges(_ given: [String], _ name: String) throws -> [AddressRange] {
+  let inherited = environment(twin(of: name))?.split(separator: ",") ?? []
+  let texts = given.isEmpty ? inherited.map { $0.trimmingPrefix(" ") }.map(String.init) : given
+  return try texts.map { text in
+    do throws(InvalidAddressRange) {
+      return try AddressRange(text)
+    } catch {
+      throw ValidationError("--\(name), or \(twin(of: name)), names \"\(text)\", which \(error)")
+    }
   }
 }
 

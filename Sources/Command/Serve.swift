@@ -32,6 +32,14 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("The certificate's key in PEM, without a passphrase.", valueName: "file"))
   var tlsKey: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A reverse proxy, as an address or a range, whose X-Forwarded-For is believed; may be repeated. In the "
+        + "environment they are separated by commas. (default: none)", valueName: "range"))
+  var trustedProxy: [String] = []
+
+  @OptionGroup var signOn: SignOnOptions
+
   @OptionGroup var retention: RetentionOptions
 
   @OptionGroup var common: CommonOptions
@@ -40,6 +48,11 @@ struct Serve: AsyncParsableCommand {
     _ = try address
     _ = try tlsFiles
     _ = try crossOrigin
+    _ = try trustedProxies
+  }
+
+  private var trustedProxies: TrustedProxies {
+    get throws { TrustedProxies(try addressRanges(trustedProxy, "trusted-proxy")) }
   }
 
   private var address: ListenAddress {
@@ -81,15 +94,16 @@ struct Serve: AsyncParsableCommand {
 
   func run() async throws {
     let logger = try common.logger()
-    let tls = try tlsIdentity()
-    let crossOrigin = try crossOrigin
+    let (crossOrigin, trustedProxies, tls) = (try crossOrigin, try trustedProxies, try tlsIdentity())
     let maintenance = Maintenance(retentionMonths: try retention.months)
     // Before anything is started that would inherit it, too.
     let inherited = try InheritedSocket.take()
     let address = try inherited?.address ?? address
     raiseDescriptorLimit()
+    let signOn = try await signOn.signOn(logger: logger)
     try await Backend.with(common, logger: logger) { backend in
-      let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
+      let service = try RiskService(
+        database: backend.database, reader: backend.reader, logger: logger, signOn: signOn)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
           services: [
@@ -99,8 +113,8 @@ struct Serve: AsyncParsableCommand {
               service: Following(service: service, backend: backend, maintenance: maintenance, logger: logger)),
             .init(
               service: Listening(
-                service: service, address: address, inherited: inherited, crossOrigin: crossOrigin, tls: tls,
-                logger: logger)),
+                service: service, address: address, inherited: inherited, crossOrigin: crossOrigin,
+                trustedProxies: trustedProxies, tls: tls, logger: logger)),
             .init(service: Renewing(tls: tls, logger: logger)),
           ],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger)))
@@ -189,13 +203,14 @@ private struct Listening: Service {
   let address: ListenAddress
   let inherited: InheritedSocket?
   let crossOrigin: CrossOriginPolicy?
+  let trustedProxies: TrustedProxies
   let tls: TLSIdentity?
   let logger: Logger
 
   func run() async throws {
     let server = Server(
       router: try service.router(), listen: address, logger: logger, problem: RiskService.problem,
-      observe: service.observe, crossOrigin: crossOrigin, tls: tls)
+      observe: service.observe, crossOrigin: crossOrigin, trustedProxies: trustedProxies, tls: tls)
     service.observe(connectionsOf: server)
     do {
       let bound = try server.start(on: inherited)

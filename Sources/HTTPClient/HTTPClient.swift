@@ -72,6 +72,25 @@ public final class HTTPClient {
   public func post(
     _ url: String, headers: [String], body: [UInt8], timeoutSeconds: Int
   ) throws(TransportError) -> Answer {
+    try set(CURLOPT_POST, 1)
+    try set(CURLOPT_POSTFIELDSIZE, body.count)
+    return try exchange(url, headers: headers, timeoutSeconds: timeoutSeconds) {
+      body.withUnsafeBytes { bytes in
+        let code = curl_set_pointer(handle, CURLOPT_POSTFIELDS, bytes.baseAddress)
+        return code == CURLE_OK ? curl_easy_perform(handle) : code
+      }
+    }
+  }
+
+  /// The same without a body.
+  public func get(_ url: String, headers: [String], timeoutSeconds: Int) throws(TransportError) -> Answer {
+    try set(CURLOPT_HTTPGET, 1)
+    return try exchange(url, headers: headers, timeoutSeconds: timeoutSeconds) { curl_easy_perform(handle) }
+  }
+
+  private func exchange(
+    _ url: String, headers: [String], timeoutSeconds: Int, _ perform: () -> CURLcode
+  ) throws(TransportError) -> Answer {
     var list: UnsafeMutablePointer<curl_slist>?
     defer { curl_slist_free_all(list) }
     for header in headers {
@@ -79,17 +98,11 @@ public final class HTTPClient {
       list = longer
     }
     try set(CURLOPT_URL, url)
-    try set(CURLOPT_POST, 1)
     try set(CURLOPT_TIMEOUT, timeoutSeconds)
-    try set(CURLOPT_POSTFIELDSIZE, body.count)
     try check(curl_set_pointer(handle, CURLOPT_HTTPHEADER, list))
     received.reset()
     errorText[0] = 0
-    let code = body.withUnsafeBytes { bytes in
-      let code = curl_set_pointer(handle, CURLOPT_POSTFIELDS, bytes.baseAddress)
-      return code == CURLE_OK ? curl_easy_perform(handle) : code
-    }
-    try check(code)
+    try check(perform())
     return Answer(
       status: curl_status(handle), retryAfterSeconds: header("Retry-After").flatMap { Int($0) }, body: received.bytes)
   }

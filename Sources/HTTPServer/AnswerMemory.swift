@@ -1,14 +1,21 @@
 import Glibc
 
-/// How long an answer may be given again.
+/// How far an answer may be given again.
 public struct Reuse: Sendable {
   /// Checked each time; it has to be quick and may be called on any thread.
   let isCurrent: @Sendable () -> Bool
+  /// Whether it is an answer to where the request comes from, too.
+  let isForOnePeer: Bool
 
-  public init(while isCurrent: @escaping @Sendable () -> Bool) { self.isCurrent = isCurrent }
+  public init(forOnePeer isForOnePeer: Bool = false, while isCurrent: @escaping @Sendable () -> Bool) {
+    self.isCurrent = isCurrent
+    self.isForOnePeer = isForOnePeer
+  }
 
-  /// While both hold.
-  public func and(_ other: @escaping @Sendable () -> Bool) -> Reuse { Reuse { [isCurrent] in isCurrent() && other() } }
+  /// As far as both go.
+  public func and(_ other: Reuse) -> Reuse {
+    Reuse(forOnePeer: isForOnePeer || other.isForOnePeer) { [isCurrent] in isCurrent() && other.isCurrent() }
+  }
 }
 
 /// Answers of one loop that are given again to requests that are the same to the byte: target, version and header
@@ -21,6 +28,8 @@ struct AnswerMemory {
   final class Answer {
     fileprivate let target: String
     fileprivate let section: [UInt8]
+    /// The other end of the connection on which it was asked for, and who asked.
+    fileprivate let peer, client: Peer
     fileprivate let reuse: Reuse
     fileprivate let until: ContinuousClock.Instant
     let route: Route
@@ -28,17 +37,23 @@ struct AnswerMemory {
     let isNotModified: Bool
 
     fileprivate init(
-      target: String, section: [UInt8], reuse: Reuse, until: ContinuousClock.Instant, route: Route,
+      target: String, section: [UInt8], peer: Peer, client: Peer, reuse: Reuse, until: ContinuousClock.Instant,
+      route: Route,
       prepared: PreparedResponse, isNotModified: Bool
     ) {
       self.target = target
       self.section = section
+      self.peer = peer
+      self.client = client
       self.reuse = reuse
       self.until = until
       self.route = route
       self.prepared = prepared
       self.isNotModified = isNotModified
     }
+
+    /// Who asks for it again.
+    func client(on connection: Connection) -> Peer { connection.peer == peer ? client : connection.peer }
 
     fileprivate func asked(_ other: UnsafeRawBufferPointer) -> Bool {
       section.withUnsafeBytes { section in
@@ -62,11 +77,12 @@ struct AnswerMemory {
 
   /// The answer that the same request got, if it still holds.
   mutating func answer(
-    to target: String, _ section: UnsafeRawBufferPointer, at now: ContinuousClock.Instant
+    to target: String, _ section: UnsafeRawBufferPointer, from peer: Peer, at now: ContinuousClock.Instant
   ) -> Answer? {
     if answers.isEmpty { return nil }
     let hash = Self.hash(target, section)
     guard let answer = answers[hash], answer.target == target, answer.asked(section) else { return nil }
+    if answer.reuse.isForOnePeer, answer.peer != peer { return nil }
     guard now < answer.until, answer.reuse.isCurrent() else {
       answers[hash] = nil
       return nil
@@ -76,12 +92,14 @@ struct AnswerMemory {
 
   mutating func keep(
     _ prepared: PreparedResponse, isNotModified: Bool, of route: Route, for target: String,
-    _ section: [UInt8], at now: ContinuousClock.Instant, _ reuse: Reuse
+    _ section: [UInt8], from peer: Peer, _ client: Peer, at now: ContinuousClock.Instant, _ reuse: Reuse
   ) {
     if answers.count >= Self.answersCountMax { answers.removeAll(keepingCapacity: true) }
     let hash = section.withUnsafeBytes { Self.hash(target, $0) }
     answers[hash] = Answer(
-      target: target, section: section, reuse: reuse, until: now + Self.lifetime, route: route, prepared: prepared,
+      target: target, section: section, peer: peer, client: client, reuse: reuse, until: now + Self.lifetime,
+      route: route,
+      prepared: prepared,
       isNotModified: isNotModified)
   }
 

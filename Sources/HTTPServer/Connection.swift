@@ -33,7 +33,7 @@ public final class ConnectionGate: Sendable {
   private let accepted = Atomic<Int>(0)
   private let refused = Atomic<Int>(0)
   /// Only kept while there is a limit; an address without connections has no entry, so it cannot grow.
-  private let perAddress = Mutex<[String: Int]>([:])
+  private let perAddress = Mutex<[IPAddress?: Int]>([:])
 
   init(limits: ServerLimits) { self.limits = limits }
 
@@ -54,57 +54,22 @@ public final class ConnectionGate: Sendable {
   private func hasRoom(for peer: Peer) -> Bool {
     guard connectionsCurrent < limits.connectionsMax else { return false }
     guard limits.connectionsPerAddressMax > 0 else { return true }
-    return perAddress.withLock { $0[peer.address, default: 0] } < limits.connectionsPerAddressMax
+    return perAddress.withLock { $0[peer.ip, default: 0] } < limits.connectionsPerAddressMax
   }
 
   func opened(_ peer: Peer) {
     current.add(1, ordering: .relaxed)
     accepted.add(1, ordering: .relaxed)
     guard limits.connectionsPerAddressMax > 0 else { return }
-    perAddress.withLock { $0[peer.address, default: 0] += 1 }
+    perAddress.withLock { $0[peer.ip, default: 0] += 1 }
   }
 
   func closed(_ peer: Peer) {
     current.subtract(1, ordering: .relaxed)
     guard limits.connectionsPerAddressMax > 0 else { return }
     perAddress.withLock { counts in
-      let left = counts[peer.address, default: 0] - 1
-      counts[peer.address] = left > 0 ? left : nil
-    }
-  }
-}
-
-extension Peer {
-  /// - Parameter address: an IPv4 or IPv6 socket address.
-  init(_ address: UnsafePointer<sockaddr>) {
-    let raw = UnsafeRawPointer(address)
-    guard Int32(address.pointee.sa_family) == AF_INET6 else {
-      self.init(ipv4: raw.load(as: sockaddr_in.self).sin_addr)
-      return
-    }
-    var ipv6 = raw.load(as: sockaddr_in6.self).sin6_addr
-    let bytes = withUnsafeBytes(of: &ipv6) { Array($0) }
-    // ::ffff:a.b.c.d, as a socket for both families reports IPv4 clients.
-    if bytes[0..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF {
-      let mapped = withUnsafeBytes(of: &ipv6) { $0.loadUnaligned(fromByteOffset: 12, as: in_addr.self) }
-      self.init(ipv4: mapped)
-      return
-    }
-    self.init(
-      address: Self.text(AF_INET6, &ipv6, bytesMax: Int(INET6_ADDRSTRLEN)),
-      isLoopback: bytes[0..<15].allSatisfy { $0 == 0 } && bytes[15] == 1)
-  }
-
-  private init(ipv4: in_addr) {
-    var ipv4 = ipv4
-    let first = withUnsafeBytes(of: &ipv4) { $0[0] }
-    self.init(address: Self.text(AF_INET, &ipv4, bytesMax: Int(INET_ADDRSTRLEN)), isLoopback: first == 127)
-  }
-
-  private static func text(_ family: Int32, _ address: UnsafeRawPointer, bytesMax: Int) -> String {
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: bytesMax) { buffer in
-      guard inet_ntop(family, address, buffer.baseAddress, socklen_t(bytesMax)) != nil else { return "unknown" }
-      return String(cString: buffer.baseAddress!)
+      let left = counts[peer.ip, default: 0] - 1
+      counts[peer.ip] = left > 0 ? left : nil
     }
   }
 }

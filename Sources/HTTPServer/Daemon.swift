@@ -29,6 +29,7 @@ final class Daemon: EventSource, @unchecked Sendable {
   let observe: @Sendable (RequestSummary) -> Void
   let crossOrigin: CrossOriginPolicy?
   let isSecure: Bool
+  let trustedProxies: TrustedProxies
   let gate: ConnectionGate
   let lingering: Lingering
   /// From the head to the end of the answer.
@@ -59,6 +60,7 @@ final class Daemon: EventSource, @unchecked Sendable {
     observe = configuration.observe
     crossOrigin = configuration.crossOrigin
     isSecure = configuration.tls != nil
+    trustedProxies = configuration.trustedProxies
     lingering = Lingering(loop: loop, bytesMax: configuration.limits.refusedBodyBytesMax)
   }
 
@@ -156,7 +158,7 @@ final class Daemon: EventSource, @unchecked Sendable {
 
   /// - Returns: the record of the connection, which the callbacks keep with it until it is closed.
   func opened(_ handle: OpaquePointer) -> Connection {
-    let peer = mhd_client_address(handle).map { Peer($0) } ?? Peer(address: "unknown", isLoopback: false)
+    let peer = Peer(mhd_client_address(handle).flatMap { IPAddress($0) })
     let connection = Connection(descriptor: mhd_connection_descriptor(handle), peer: peer)
     connections[connection.descriptor] = connection
     gate.opened(peer)

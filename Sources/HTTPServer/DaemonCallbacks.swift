@@ -10,7 +10,7 @@ enum DaemonCallbacks {
     // Before the library spends memory on the connection.
     options.accept = { context, address, _ in
       guard let address else { return .NO }
-      return DaemonCallbacks.daemon(context).gate.admits(Peer(address)) ? .YES : .NO
+      return DaemonCallbacks.daemon(context).gate.admits(Peer(IPAddress(address))) ? .YES : .NO
     }
     options.connection_changed = { context, handle, slot, change in
       guard let handle, let slot else { return }

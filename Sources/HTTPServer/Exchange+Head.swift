@@ -11,10 +11,11 @@ extension Exchange {
     let known = knownMethod(method)
     if known == .get, daemon.phase == .serving {
       let section = HeaderSection.bytes(handle, start: method, version: version)
-      if let answer = daemon.answers.answer(to: self.target, section, at: startedAt) {
+      if let answer = daemon.answers.answer(to: self.target, section, from: connection.peer, at: startedAt) {
         methodName = Method.get.rawValue
         route = answer.route
         self.known = answer
+        client = answer.client(on: connection)
         stage = .body
         return .YES
       }
@@ -25,6 +26,7 @@ extension Exchange {
       return refuseFraming("a line of the header does not end in CR LF, is folded or holds a NUL")
     }
     self.headers = headers
+    client = daemon.trustedProxies.client(of: connection.peer, headers)
     if let sent = headers["X-Request-Id"], let id = RequestID(sent.utf8) { requestID = id }
     do throws(Framing.Fault) {
       framing = try Framing(headers: headers, isHTTP10: strcmp(version, "HTTP/1.0") == 0)
@@ -70,7 +72,7 @@ extension Exchange {
     case .route(let route, let parameters):
       let head = RequestHead(
         requestID: requestID, method: method ?? route.method, target: self.target, pathParameters: parameters,
-        query: try target.queryItems(), headers: headers, peer: connection.peer)
+        query: try target.queryItems(), headers: headers, peer: client)
       self.head = head
       self.route = route
       if let seconds = route.requestDeadlineSeconds { deadline = startedAt + .seconds(seconds) }

@@ -39,8 +39,11 @@ extension Exchange {
   private func keep(_ prepared: PreparedResponse, isNotModified: Bool, _ reuse: Reuse) {
     guard !section.isEmpty, let route, framing?.body == BodyFraming.none, headers.occurrences(of: "traceparent") == 0
     else { return }
+    // Behind a proxy the client stands in the header fields, which are the same, but only a proxy is believed.
+    let bound = daemon.trustedProxies.isEmpty ? reuse : reuse.and(Reuse(forOnePeer: true) { true })
     daemon.answers.keep(
-      prepared, isNotModified: isNotModified, of: route, for: target, section, at: startedAt, reuse)
+      prepared, isNotModified: isNotModified, of: route, for: target, section, from: connection.peer, client,
+      at: startedAt, bound)
   }
 
   private func send(_ response: Response, closes: Bool) throws(ResponseFault) -> MHD_Result {

@@ -41,6 +41,8 @@ final class Exchange: @unchecked Sendable {
   var head: RequestHead?
   var route: Route?
   var headers = Headers([])
+  /// Who sent the request.
+  var client: Peer
 
   /// Set when the request is refused but its body still has to be dropped.
   var refusal: Response?
@@ -78,6 +80,7 @@ final class Exchange: @unchecked Sendable {
     self.connection = connection
     self.handle = handle
     self.target = target
+    client = connection.peer
     startedAt = .now
     deadline = startedAt + .seconds(daemon.limits.requestDeadlineSeconds)
     requestID = RequestID(using: &daemon.requestIDs)
@@ -245,7 +248,7 @@ final class Exchange: @unchecked Sendable {
         method: methodName, route: route?.pattern, routeIndex: route?.index, loop: daemon.number, status: status,
         duration: now - startedAt,
         requestBodyBytes: bodyBytesReceived, responseBodyBytes: responseBodyBytes,
-        isComplete: isComplete && status != 0, isRepeated: known != nil, peer: connection.peer,
+        isComplete: isComplete && status != 0, isRepeated: known != nil, peer: client,
         traceParent: TraceParent.valid(in: headers), errorLogged: errorLogged, requestID: requestID))
   }
 }

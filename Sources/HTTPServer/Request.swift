@@ -34,17 +34,18 @@ public struct PathParameters: Sendable {
   }
 }
 
-/// The other end of the connection; behind a proxy that is the proxy.
-public struct Peer: Sendable, Equatable {
-  /// Numeric, without the port; an IPv4 address mapped into IPv6 is written as IPv4.
-  public let address: String
-  /// 127.0.0.0/8 or ::1.
-  public let isLoopback: Bool
+/// Who sends requests: the other end of the connection or, where that is a trusted proxy, who it says it asks for.
+public struct Peer: Sendable, Hashable {
+  /// Nil when it is not known, as when a trusted proxy names no address.
+  public let ip: IPAddress?
 
-  public init(address: String, isLoopback: Bool) {
-    self.address = address
-    self.isLoopback = isLoopback
-  }
+  public init(_ ip: IPAddress?) { self.ip = ip }
+
+  /// For logs: numeric, without the port.
+  public var address: String { ip?.description ?? "unknown" }
+
+  /// 127.0.0.0/8 or ::1.
+  public var isLoopback: Bool { ip?.isLoopback == true }
 }
 
 /// A request before its body was read.
@@ -79,7 +80,7 @@ public struct RequestHead: Sendable {
   /// - Parameter id: a UUID; a random one otherwise.
   public init(
     method: Method, target: String, pathParameters: PathParameters = PathParameters(), query: [QueryItem] = [],
-    headers: Headers = Headers([]), peer: Peer = Peer(address: "127.0.0.1", isLoopback: true), id: String = ""
+    headers: Headers = Headers([]), peer: Peer = Peer(IPAddress("127.0.0.1")), id: String = ""
   ) {
     var generator = SystemRandomNumberGenerator()
     self.init(

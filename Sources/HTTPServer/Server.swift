@@ -11,6 +11,7 @@ struct ServerConfiguration: Sendable {
   let problem: @Sendable (any Error) -> Problem?
   let observe: @Sendable (RequestSummary) -> Void
   let crossOrigin: CrossOriginPolicy?
+  let trustedProxies: TrustedProxies
   let tls: TLSIdentity?
 }
 
@@ -42,19 +43,20 @@ public final class Server: Sendable {
   ///     error under the request id. Called on any loop.
   ///   - observe: called once for each finished request, on its loop: it must not block.
   ///   - crossOrigin: which pages of other origins may call; nil says nothing to browsers, which then let none.
+  ///   - trustedProxies: whose word is taken for where requests come from.
   ///   - tls: the server speaks TLS alone then; nil for one that speaks none.
   public convenience init(
     router: Router, listen: ListenAddress, limits: ServerLimits = .init(),
     loops: Int = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))), logger: Logger,
     problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil },
     observe: @escaping @Sendable (RequestSummary) -> Void = { _ in }, crossOrigin: CrossOriginPolicy? = nil,
-    tls: TLSIdentity? = nil
+    trustedProxies: TrustedProxies = TrustedProxies([]), tls: TLSIdentity? = nil
   ) {
     precondition(loops > 0, "a server needs a loop")
     let made = (0..<loops).map { EventLoop(name: "http-\($0)") }
     self.init(
       router: router, listen: listen, limits: limits, on: made, ownsLoops: true, logger: logger, problem: problem,
-      observe: observe, crossOrigin: crossOrigin, tls: tls)
+      observe: observe, crossOrigin: crossOrigin, trustedProxies: trustedProxies, tls: tls)
   }
 
   /// A server on loops of the caller, who starts them before `start()` and stops them after `stop()`: for handlers that
@@ -63,18 +65,19 @@ public final class Server: Sendable {
     router: Router, listen: ListenAddress, limits: ServerLimits = .init(), on loops: [EventLoop], logger: Logger,
     problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil },
     observe: @escaping @Sendable (RequestSummary) -> Void = { _ in }, crossOrigin: CrossOriginPolicy? = nil,
-    tls: TLSIdentity? = nil
+    trustedProxies: TrustedProxies = TrustedProxies([]), tls: TLSIdentity? = nil
   ) {
     precondition(!loops.isEmpty, "a server needs a loop")
     self.init(
       router: router, listen: listen, limits: limits, on: loops, ownsLoops: false, logger: logger, problem: problem,
-      observe: observe, crossOrigin: crossOrigin, tls: tls)
+      observe: observe, crossOrigin: crossOrigin, trustedProxies: trustedProxies, tls: tls)
   }
 
   private init(
     router: Router, listen: ListenAddress, limits: ServerLimits, on loops: [EventLoop], ownsLoops: Bool,
     logger: Logger, problem: @escaping @Sendable (any Error) -> Problem?,
-    observe: @escaping @Sendable (RequestSummary) -> Void, crossOrigin: CrossOriginPolicy?, tls: TLSIdentity?
+    observe: @escaping @Sendable (RequestSummary) -> Void, crossOrigin: CrossOriginPolicy?,
+    trustedProxies: TrustedProxies, tls: TLSIdentity?
   ) {
     self.loops = loops
     self.ownsLoops = ownsLoops
@@ -82,7 +85,7 @@ public final class Server: Sendable {
     gate = ConnectionGate(limits: limits)
     configuration = ServerConfiguration(
       router: router, limits: limits, logger: logger, problem: problem, observe: observe,
-      crossOrigin: crossOrigin, tls: tls)
+      crossOrigin: crossOrigin, trustedProxies: trustedProxies, tls: tls)
   }
 
   /// Starts listening; requests are answered from then on. Called once, not on one of the loops. The threads of own

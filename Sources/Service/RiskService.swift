@@ -83,6 +83,7 @@ public final class RiskService: Sendable {
   private let idempotencyOnceLoaded = Mutex<Idempotency?>(nil)
   private let gateOfServer = Mutex<ConnectionGate?>(nil)
   private let reader: EventLoop
+  private let signOn: SignOn?
   private let intakeLimits: Intake.Limits
 
   /// The migrations that the service needs.
@@ -91,21 +92,23 @@ public final class RiskService: Sendable {
   /// - Parameters:
   ///   - database: with all migrations applied by the time `load` is called.
   ///   - reader: a loop that answers no requests, where large bodies are read; it runs for as long as the service.
+  ///   - signOn: whose tokens are taken beside keys; nil for nobody's.
   /// - Throws: what is wrong with a shipped document; never in a build that passed its tests.
   public convenience init(
-    database: Database, reader: EventLoop, clock: Clock = .system, logger: Logger
+    database: Database, reader: EventLoop, clock: Clock = .system, logger: Logger, signOn: SignOn? = nil
   ) throws {
     try self.init(
-      database: database, reader: reader, clock: clock, intakeLimits: Intake.Limits(), logger: logger)
+      database: database, reader: reader, clock: clock, intakeLimits: Intake.Limits(), logger: logger, signOn: signOn)
   }
 
   init(
-    database: Database, reader: EventLoop, clock: Clock, intakeLimits: Intake.Limits, logger: Logger
+    database: Database, reader: EventLoop, clock: Clock, intakeLimits: Intake.Limits, logger: Logger, signOn: SignOn?
   ) throws {
     self.intakeLimits = intakeLimits
     parts = Parts(database: database, catalogue: try Catalogue(), clock: clock, logger: logger)
     feed = ChangeFeed(parts)
     self.reader = reader
+    self.signOn = signOn
   }
 
   /// A body larger than this takes long enough to read that it is read elsewhere: about a millisecond.
@@ -184,6 +187,10 @@ public final class RiskService: Sendable {
         }
       }
       group.addTask { [parts] in
+        await KeyUseWriter(keys: parts.keyRing, store: parts.keys, logger: parts.logger).run()
+      }
+      if let signOn { group.addTask { await signOn.issuer.follow() } }
+      group.addTask { [parts] in
         await ScoreSweeper(database: parts.database, publisher: parts.publisher, logger: parts.logger).run()
       }
     }
@@ -237,7 +244,9 @@ public final class RiskService: Sendable {
 
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.
   public func router() throws -> Router {
-    let gate = Gate(keys: parts.keyRing, registry: parts.registry, catchUp: { [feed] in try await feed.catchUp() })
+    let gate = Gate(
+      keys: parts.keyRing, tokens: signOn.map { TokenRing($0, clock: parts.clock) }, registry: parts.registry,
+      catchUp: { [feed] in try await feed.catchUp() })
     return try Router(
       endpoints.map { endpoint in
         endpoint.route(behind: gate, isLoaded: { [self] in isLoaded }, idempotency: { [self] in try idempotency() })

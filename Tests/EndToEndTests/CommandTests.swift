@@ -18,7 +18,15 @@ import Testing
       (["keys", "create", "--name", "x"], 64, "RELAYRISK_SCOPE"),
       (["keys", "create", "--name", "x", "--scope", "results:write"], 64, "--source"),
       (["keys", "create", "--name", "x", "--scope", "admin", "--requests-per-minute", "0"], 64, "from 1 to"),
+      (["keys", "create", "--name", "x", "--scope", "admin", "--expires-in", "soon"], 64, "such as 90d"),
+      (["keys", "create", "--name", "x", "--scope", "admin", "--expires-at", "2020-01-01T00:00:00Z"], 64, "ahead"),
+      (["keys", "create", "--name", "x", "--scope", "admin", "--address-range", "10.1.2.3/8"], 64, "10.0.0.0/8"),
+      (["keys", "rotate", "x", "--overlap", "31d"], 64, "30d"),
       (["serve", "--listen", "nowhere"], 64, "such as 127.0.0.1:8080"),
+      (["serve", "--trusted-proxy", "proxy.internal"], 64, "proxy.internal"),
+      (["serve", "--oidc-issuer", "https://sign-on.example"], 64, "--oidc-audience"),
+      (["serve", "--oidc-role", "scanner=results:write"], 64, "results need a key"),
+      (["serve", "--oidc-role", "portal=everything"], 64, "scores:read"),
       (["serve", "--log-format", "xml"], 64, "json or text"),
       (["maintain", "--retention-months", "0"], 64, "1 to 1200 months"),
       (["serve", "--cors-origin", "https://portal.example/"], 64, "https://portal.example/"),
@@ -73,16 +81,9 @@ import Testing
     func run(_ arguments: [String], _ twins: [String: String]) async throws -> Program.Outcome {
       try await Program.run(arguments, environment: directory.merging(twins) { $1 })
     }
-    let created = try await run(["keys", "create"], ["RELAYRISK_NAME": "n", "RELAYRISK_SCOPE": "admin,scores:read"])
-    #expect(created.output.wholeMatch(of: /rr_[0-9a-f-]{36}_[0-9a-f]{64}\n/) != nil, "\(created.errors)")
     let loaded = try await run(["demo"], ["RELAYRISK_LOG_FORMAT": "json"])
     #expect(loaded.errors.hasPrefix("{"))
-    let bound = ["RELAYRISK_NAME": "n", "RELAYRISK_SCOPE": "results:write", "RELAYRISK_SOURCE": "demo-lab"]
-    #expect(try await run(["keys", "create"], bound).status == 0)
-    #expect(try await run(["keys", "list"], [:]).output.contains("results:write  demo-lab  n"))
-    let limited = bound.merging(["RELAYRISK_REQUESTS_PER_MINUTE": "60", "RELAYRISK_RESULTS_PER_MINUTE": "900"]) { $1 }
-    #expect(try await run(["keys", "create"], limited).status == 0)
-    #expect(try await run(["keys", "list"], [:]).output.contains("n  (60 requests/min, 900 results/min)"))
+    try await twinsOfKeyFlags(run)
     let report = Document.top.appendingPathComponent("Tests/ServiceTests/Fixtures/testssl/3.0.8-good-flat.json").path
     let twins = ["RELAYRISK_PROVIDER": "harbor", "RELAYRISK_SOURCE": "demo-lab"]
     #expect(try await run(["import", "testssl", report], twins).output.contains("accepted"))
@@ -93,9 +94,7 @@ import Testing
     #expect(maintained.output.contains("changes: 0 would be removed"))
     #expect(try await run(["maintain"], [:]).output.contains("results: all are kept, as no retention is set"))
     #expect(try await run(["maintain"], ["RELAYRISK_DRY_RUN": "1"]).errors.contains("true or false"))
-    #expect(try await run(["serve"], ["RELAYRISK_RETENTION_MONTHS": "x"]).errors.contains("must be a number"))
-    #expect(try await run(["serve"], ["RELAYRISK_LISTEN": "nowhere"]).errors.contains("nowhere"))
-    #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
+    try await twinsOfServeFlags(run)
     #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
     #expect(try await run(["keys", "list"], ["RELAYRISK_LOG_FORMAT": "xml"]).errors.contains("json or text"))
     let post = ["RELAYRISK_URL": "https://127.0.0.1:1", "RELAYRISK_KEY": "rr_x", "RELAYRISK_TIMEOUT": "0"]
@@ -111,8 +110,8 @@ import Testing
     // The list above is whole.
     var flags: Set<Substring> = []
     for command in [
-      ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["import", "testssl"], ["demo"], ["maintain"],
-      ["post"],
+      ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["keys", "rotate"], ["import", "testssl"], ["demo"],
+      ["maintain"], ["post"],
     ] {
       flags.formUnion(try await Program.run(["help"] + command).output.matches(of: /--[a-z-]+/).map(\.output))
     }
@@ -120,14 +119,57 @@ import Testing
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
       "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run", "--url", "--key-file", "--timeout",
       "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute",
+      "--trusted-proxy", "--oidc-issuer", "--oidc-audience", "--oidc-jwks", "--oidc-roles-claim", "--oidc-role",
+      "--expires-in", "--expires-at", "--address-range", "--overlap",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
+  }
+
+  private typealias Run = ([String], [String: String]) async throws -> Program.Outcome
+
+  private func twinsOfKeyFlags(_ run: Run) async throws {
+    let created = try await run(["keys", "create"], ["RELAYRISK_NAME": "n", "RELAYRISK_SCOPE": "admin,scores:read"])
+    #expect(created.output.wholeMatch(of: /rr_[0-9a-f-]{36}_[0-9a-f]{72}\n/) != nil, "\(created.errors)")
+    let bound = ["RELAYRISK_NAME": "n", "RELAYRISK_SCOPE": "results:write", "RELAYRISK_SOURCE": "demo-lab"]
+    #expect(try await run(["keys", "create"], bound).status == 0)
+    #expect(try await run(["keys", "list"], [:]).output.contains("results:write  demo-lab  n"))
+    let limited = bound.merging(["RELAYRISK_REQUESTS_PER_MINUTE": "60", "RELAYRISK_RESULTS_PER_MINUTE": "900"]) { $1 }
+    #expect(try await run(["keys", "create"], limited).status == 0)
+    #expect(
+      try await run(["keys", "list"], [:]).output.contains("n  last used: never  (60 requests/min, 900 results/min)"))
+    let narrowed = bound.merging(
+      ["RELAYRISK_EXPIRES_AT": "2099-01-01T00:00:00Z", "RELAYRISK_ADDRESS_RANGE": "10.0.0.0/8, 2001:db8::1"]) { $1 }
+    let key = try await run(["keys", "create"], narrowed)
+    #expect(
+      try await run(["keys", "list"], [:]).output.contains(
+        "(expires: 2099-01-01T00:00:00.000Z, from 10.0.0.0/8 2001:db8::1/128)"))
+    let id = String(key.output.split(separator: "_")[1])
+    let rotated = try await run(["keys", "rotate", id], ["RELAYRISK_OVERLAP": "0", "RELAYRISK_EXPIRES_IN": "90d"])
+    #expect(rotated.output.wholeMatch(of: /rr_[0-9a-f-]{36}_[0-9a-f]{72}\n/) != nil, "\(rotated.errors)")
+    #expect(try await run(["keys", "list"], [:]).output.contains("\(id)  expired"))
+    #expect(try await run(["keys", "rotate", id], [:]).errors.contains("was rotated already"))
+  }
+
+  private func twinsOfServeFlags(_ run: Run) async throws {
+    #expect(try await run(["serve"], ["RELAYRISK_RETENTION_MONTHS": "x"]).errors.contains("must be a number"))
+    #expect(try await run(["serve"], ["RELAYRISK_LISTEN": "nowhere"]).errors.contains("nowhere"))
+    #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
+    let proxies = ["RELAYRISK_TRUSTED_PROXY": "10.0.0.0/8, 10.1.2.3/8"]
+    #expect(try await run(["serve"], proxies).errors.contains("the range that holds it is 10.0.0.0/8"))
+    let signOn = [
+      "ISSUER": "https://sign-on.example", "AUDIENCE": "a", "JWKS": "http://sign-on.example/keys",
+      "ROLE": "portal=scores:read;chief=admin", "ROLES_CLAIM": "/realm_access/roles",
+    ].reduce(into: [:]) { $0["RELAYRISK_OIDC_\($1.key)"] = $1.value }
+    #expect(try await run(["serve"], signOn).errors.contains("is not https, and not on this machine"))
+    let keys = ["RELAYRISK_OIDC_JWKS": "/nonexistent"]
+    #expect(try await run(["serve"], signOn.merging(keys) { $1 }).errors.contains("the keys in /nonexistent cannot be"))
+    #expect(try await run(["serve"], ["RELAYRISK_OIDC_ROLE": "portal"]).errors.contains("role=scope"))
   }
 
   @Test func subcommandsWorkWithoutTheServiceAndWhileItRuns() async throws {
     let service = RunningService()
     let before = try await service.createKey()
-    #expect(before.wholeMatch(of: /rr_[0-9a-f-]{36}_[0-9a-f]{64}/) != nil)
+    #expect(before.wholeMatch(of: /rr_[0-9a-f-]{36}_[0-9a-f]{72}/) != nil)
     #expect(service.postmaster == nil)
 
     try await service.start()

@@ -9,6 +9,9 @@ import Testing
   private final class Handler: Sendable {
     let calls = Atomic<Int>(0)
     let isCurrent = Atomic<Bool>(true)
+    let isForOnePeer: Bool
+
+    init(isForOnePeer: Bool) { self.isForOnePeer = isForOnePeer }
 
     var route: Route {
       .get("/x") { request in
@@ -17,16 +20,17 @@ import Testing
           try PreparedResponse(
             headers: [("Content-Type", "text/plain"), ("ETag", "\"\(request.headers["Authorization"] ?? "")\"")],
             body: Array("\(request.headers["Authorization"] ?? "nobody") \(request.target) \(count)".utf8)))
-        response.reuse = Reuse { self.isCurrent.load(ordering: .relaxed) }
+        response.reuse = Reuse(forOnePeer: self.isForOnePeer) { self.isCurrent.load(ordering: .relaxed) }
         return response
       }
     }
   }
 
   private func withHandler(
-    crossOrigin: CrossOriginPolicy? = nil, _ test: @escaping @Sendable (TestServer, Handler) throws -> Void
+    isForOnePeer: Bool = false, crossOrigin: CrossOriginPolicy? = nil,
+    _ test: @escaping @Sendable (TestServer, Handler) throws -> Void
   ) async throws {
-    let handler = Handler()
+    let handler = Handler(isForOnePeer: isForOnePeer)
     try await TestServer.run([handler.route], loops: 1, crossOrigin: crossOrigin) { try test($0, handler) }
   }
 
@@ -63,6 +67,20 @@ import Testing
       }
       #expect(Set(answers).count == answers.count)
       #expect(handler.calls.load(ordering: .relaxed) == answers.count)
+    }
+  }
+
+  @Test(arguments: [false, true])
+  func whatDependsOnTheAddressIsGivenAgainToTheSameAlone(isForOnePeer: Bool) async throws {
+    try await withHandler(isForOnePeer: isForOnePeer) { server, handler in
+      for peer in [1, 2, 1, 2, 2] as [UInt32] {
+        let reply = try server.client(from: peer).exchange("GET", "/x", [])
+        #expect(reply.status == 200)
+      }
+      // The second one's answer takes the place of the first one's, and the other way round.
+      #expect(handler.calls.load(ordering: .relaxed) == (isForOnePeer ? 4 : 1))
+      #expect(eventually { server.summaries.values.count == 5 })
+      #expect(server.summaries.values.map(\.peer.address).sorted() == [1, 1, 2, 2, 2].map { "127.0.0.\($0)" })
     }
   }
 

@@ -25,24 +25,34 @@ final class TestClient {
   let descriptor: Int32
   private var buffer: [UInt8] = []
 
-  /// - Parameter timeoutSeconds: of each connect, send and receive; generous, since the machine may be busy.
-  init(_ port: UInt16, timeoutSeconds: Int = 20) throws {
+  /// - Parameters:
+  ///   - lastByte: of the address that it calls from, 127.0.0.x.
+  ///   - timeoutSeconds: of each connect, send and receive; generous, since the machine may be busy.
+  init(_ port: UInt16, from lastByte: UInt32 = 1, timeoutSeconds: Int = 20) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
     for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
       setsockopt(descriptor, SOL_SOCKET, option, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
+    // `deinit` runs all the same: every property is set.
+    let isBound = Self.withLoopbackAddress(lastByte, port: 0) { bind(descriptor, $0, $1) == 0 }
+    guard isBound, Self.withLoopbackAddress(1, port: port, { connect(descriptor, $0, $1) == 0 }) else {
+      throw ClientFault.connect(errno)
+    }
+  }
+
+  private static func withLoopbackAddress(
+    _ lastByte: UInt32, port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Bool
+  ) -> Bool {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    let connected = withUnsafePointer(to: &address) { pointer in
+    address.sin_addr.s_addr = (0x7F00_0000 | lastByte).bigEndian
+    return withUnsafePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
-    // `deinit` runs all the same: every property is set.
-    if connected != 0 { throw ClientFault.connect(errno) }
   }
 
   deinit { close(descriptor) }

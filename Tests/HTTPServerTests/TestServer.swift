@@ -15,9 +15,10 @@ struct TestServer: Sendable {
   static func run(
     _ routes: [Route], limits: ServerLimits = ServerLimits(drainGraceSeconds: 5), loops: Int = 2,
     problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil }, crossOrigin: CrossOriginPolicy? = nil,
-    _ test: @escaping @Sendable (TestServer) throws -> Void
+    trustedProxies: TrustedProxies = TrustedProxies([]), _ test: @escaping @Sendable (TestServer) throws -> Void
   ) async throws {
-    let started = try start(routes, limits: limits, loops: loops, problem: problem, crossOrigin: crossOrigin)
+    let started = try start(
+      routes, limits: limits, loops: loops, problem: problem, crossOrigin: crossOrigin, trustedProxies: trustedProxies)
     let outcome = await offThePool { Result { try test(started) } }
     await started.server.stop()
     try outcome.get()
@@ -25,18 +26,19 @@ struct TestServer: Sendable {
 
   static func start(
     _ routes: [Route], limits: ServerLimits = ServerLimits(drainGraceSeconds: 5), loops: Int = 2,
-    problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil }, crossOrigin: CrossOriginPolicy? = nil
+    problem: @escaping @Sendable (any Error) -> Problem? = { _ in nil }, crossOrigin: CrossOriginPolicy? = nil,
+    trustedProxies: TrustedProxies = TrustedProxies([])
   ) throws -> TestServer {
     let log = TestLog()
     let summaries = Collected<RequestSummary>()
     let server = Server(
       router: try Router(routes), listen: try ListenAddress(parsing: "127.0.0.1:0"), limits: limits, loops: loops,
       logger: Logger(label: "test") { _ in log }, problem: problem, observe: { summaries.append($0) },
-      crossOrigin: crossOrigin)
+      crossOrigin: crossOrigin, trustedProxies: trustedProxies)
     return TestServer(server: server, port: try server.start().port, log: log, summaries: summaries)
   }
 
-  func client() throws -> TestClient { try TestClient(port) }
+  func client(from lastByte: UInt32 = 1) throws -> TestClient { try TestClient(port, from: lastByte) }
 }
 
 /// Values that several threads add to.

@@ -114,12 +114,12 @@ import Testing
       let hub = EventHub(
         store: parts.publications, registry: parts.registry, keys: parts.keyRing, clock: parts.clock, streamsCountMax: 2
       )
-      let key = Identifier.least
+      guard case .valid(let caller) = parts.keyRing.verify(instance.adminKey) else { throw CancellationError() }
       var streams = [
-        try await hub.stream(behind: nil, for: key), try await hub.stream(behind: nil, for: key),
+        try await hub.stream(behind: nil, for: caller), try await hub.stream(behind: nil, for: caller),
       ]
       do {
-        streams.append(try await hub.stream(behind: nil, for: key))
+        streams.append(try await hub.stream(behind: nil, for: caller))
         Issue.record("a third stream was let in")
       } catch let problem as Problem {
         #expect(problem.kind.status == 503)
@@ -127,7 +127,7 @@ import Testing
       }
       streams.removeLast()
       #expect(hub.streamsCount == 1)
-      streams.append(try await hub.stream(behind: nil, for: key))
+      streams.append(try await hub.stream(behind: nil, for: caller))
       #expect(streams.count == 2)
     }
   }

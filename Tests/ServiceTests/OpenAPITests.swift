@@ -58,7 +58,8 @@ import Yams
 
   @Test func requirementsAreThoseOfTheRoutes() {
     #expect(
-      securityNames(document["security"]) == [["key"]], "openapi.yaml: `security` at the top must demand the key")
+      securityNames(document["security"]) == [["key"], ["token"]],
+      "openapi.yaml: `security` at the top must demand the key or the token")
     for (endpoint, operation) in described {
       let security = securityNames(operation["security"] ?? document["security"])
       let scopes = (operation["x-scopes"] as? [String])?.sorted()
@@ -186,7 +187,7 @@ import Yams
 
 /// How the document spells a requirement.
 private struct Expected {
-  var security = [["key"]]
+  var security = [["key"], ["token"]]
   var scopes: [String]?
   var isForLoopback = false
 
@@ -196,7 +197,7 @@ private struct Expected {
     case .anyKey: scopes = []
     case .scopes(let needed): scopes = needed.map(\.rawValue).sorted()
     case .loopbackOr(let needed):
-      security = [[], ["key"]]
+      security = [[], ["key"], ["token"]]
       scopes = needed.map(\.rawValue).sorted()
       isForLoopback = true
     }

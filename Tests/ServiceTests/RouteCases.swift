@@ -82,6 +82,14 @@ extension RouteCase {
     ]
   }
 
+  private static var wrongKeyLimits: [String: [Any]] {
+    [
+      "/expires_at": ["", "x", days(-1)], "/address_ranges": [Array(repeating: "203.0.113.7", count: 51)],
+      "/address_ranges/0": ["", "x", "203.0.113.7/24", "203.0.113.0/33", "::ffff:203.0.113.7"],
+      "/requests_per_minute": wrongLimits, "/results_per_minute": wrongLimits,
+    ]
+  }
+
   private static var methodology: [String: Any] {
     let document = try! JSONSerialization.jsonObject(with: Data(ShippedFiles.bytes("catalogue/rm-1.json")!))
     return (document as! [String: Any]).merging([
@@ -161,17 +169,21 @@ extension RouteCase {
       "GET /v1/advisories": .list(), "GET /v1/advisories/{id}": RouteCase(),
       "POST /v1/keys": .body(
         [
-          "name": "K", "scopes": ["results:write"], "source": "lab", "requests_per_minute": 60,
-          "results_per_minute": 900,
+          "name": "K", "scopes": ["results:write"], "source": "lab", "expires_at": days(1),
+          "address_ranges": ["203.0.113.0/24"], "requests_per_minute": 60, "results_per_minute": 900,
         ], required: ["/name", "/scopes"],
         wrong: [
           "/name": ["", text(201)], "/scopes": [[Any](), Array(repeating: "results:write", count: 7)],
-          "/scopes/0": ["", "no-such"], "/source": ["", "no-such"], "/requests_per_minute": wrongLimits,
-          "/results_per_minute": wrongLimits,
-        ]),
+          "/scopes/0": ["", "no-such"], "/source": ["", "no-such"],
+        ].merging(wrongKeyLimits) { $1 }),
       "PATCH /v1/keys/{id}": .body(
-        ["requests_per_minute": 60, "results_per_minute": 900],
-        wrong: ["/requests_per_minute": wrongLimits, "/results_per_minute": wrongLimits]),
+        [
+          "expires_at": days(1), "address_ranges": ["203.0.113.0/24"], "requests_per_minute": 60,
+          "results_per_minute": 900,
+        ], wrong: wrongKeyLimits),
+      "POST /v1/keys/{id}/rotate": .body(
+        ["overlap_seconds": 60, "expires_at": days(1)],
+        wrong: ["/overlap_seconds": [-1, 1.5, 2_592_001], "/expires_at": ["", "x", days(-1)]]),
       "GET /v1/keys": .list(), "DELETE /v1/keys/{id}": RouteCase(),
       "POST /v1/probe-results": {
         var route = RouteCase.body(

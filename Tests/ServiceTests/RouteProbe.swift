@@ -131,7 +131,7 @@ func unchanged(
 extension Database {
   /// A digest of all rows, by table.
   fileprivate func contents() async throws -> [String: String] {
-    // What the service publishes by itself goes on meanwhile.
+    // What the service publishes and notes by itself goes on meanwhile.
     let tables = try await query(
       """
       select tablename::text from pg_tables where schemaname = 'public'
@@ -141,7 +141,10 @@ extension Database {
     var contents: [String: String] = [:]
     for table in tables {
       contents[table] = try await query(
-        "select coalesce(md5(string_agg(t::text, chr(10) order by t::text)), '') from \(unsafeRaw: table) t"
+        """
+        select coalesce(md5(string_agg(row, chr(10) order by row)), '') from \(unsafeRaw: table) t,
+          lateral (select (to_jsonb(t) - 'last_used_at')::text) r (row)
+        """
       ) { try $0.next(String.self) }[0]
     }
     return contents

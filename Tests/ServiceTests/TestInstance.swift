@@ -86,15 +86,18 @@ final class TestInstance: Sendable {
 
   static func start(
     on databaseName: String, clock: Service.Clock = .system, intakeLimits: Intake.Limits = Intake.Limits(),
-    adminKey: String? = nil
+    adminKey: String? = nil, trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil
   ) async throws -> TestInstance {
     let configuration = try await TestPostgres.shared.value.configuration(databaseName)
-    return try await start(on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey)
+    return try await start(
+      on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey, trustedProxies: trustedProxies,
+      signOn: signOn)
   }
 
   static func start(
     on configuration: DatabaseConfiguration, clock: Service.Clock = .system,
-    intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil
+    intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil,
+    trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil
   ) async throws -> TestInstance {
     let loop = EventLoop(name: "test-pg")
     loop.start()
@@ -102,13 +105,14 @@ final class TestInstance: Sendable {
     let reader = EventLoop(name: "test-reader")
     reader.start()
     let service = try RiskService(
-      database: database, reader: reader, clock: clock, intakeLimits: intakeLimits, logger: quietLogger)
+      database: database, reader: reader, clock: clock, intakeLimits: intakeLimits, logger: quietLogger,
+      signOn: signOn)
     try await service.load()
     var key = adminKey
     if key == nil { key = try await service.createKey(name: "admin", scopes: [.admin], source: nil) }
     let server = Server(
       router: try service.router(), listen: ListenAddress(host: "127.0.0.1", port: 0), loops: 1, logger: quietLogger,
-      problem: RiskService.problem, observe: service.observe)
+      problem: RiskService.problem, observe: service.observe, trustedProxies: trustedProxies)
     service.observe(connectionsOf: server)
     let address = try server.start()
     return TestInstance(

@@ -6,14 +6,17 @@ enum ImportRules {
     "RiskModel": ["Glibc", "JSON"],
     "HTTPServer": ["CGnuTLS", "CMicroHTTPD", "CZlib", "EventLoop", "Glibc", "JSON", "Logging", "Synchronization"],
     "HTTPClient": ["CCurl"],
+    "SingleSignOn": [
+      "Crypto", "CryptoExtras", "EventLoop", "Glibc", "HTTPClient", "JSON", "Logging", "Synchronization",
+    ],
     "Postgres": ["CLibPQ", "EventLoop", "Glibc", "Logging", "Synchronization"],
     "Service": [
       "CIDN2", "CPublicSuffix", "CShippedFiles", "Crypto", "EventLoop", "Glibc", "HTTPServer", "JSON", "Logging",
-      "Postgres", "RiskModel", "Synchronization",
+      "Postgres", "RiskModel", "SingleSignOn", "Synchronization",
     ],
     "Command": [
       "ArgumentParser", "EventLoop", "Glibc", "HTTPClient", "HTTPServer", "JSON", "Logging", "Postgres", "Service",
-      "ServiceLifecycle", "Synchronization", "UnixSignals",
+      "ServiceLifecycle", "SingleSignOn", "Synchronization", "UnixSignals",
     ],
   ]
 

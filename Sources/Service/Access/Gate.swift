@@ -3,6 +3,8 @@ import HTTPServer
 /// Decides who may pass, before a request's body or parameters are read.
 struct Gate: Sendable {
   let keys: KeyRing
+  /// Nil without single sign-on.
+  let tokens: TokenRing?
   let registry: Registry
   /// Reads what this instance does not know yet; throws when the database cannot be asked.
   let catchUp: @Sendable () async throws -> Void
@@ -12,24 +14,55 @@ struct Gate: Sendable {
     case passed(Principal?)
     /// The key is nil where it is none.
     case refused(Problem, Principal?)
-    /// The key is not known here; asking again after catching up decides.
-    case undecided
+    /// It is not known here; asking again after `settle` decides, which throws what to answer when it cannot.
+    case undecided(settle: @Sendable () async throws(Problem) -> Void, Problem)
   }
 
   func check(_ head: RequestHead, _ requirement: Requirement) -> Passage {
     if requirement == .open { return .passed(nil) }
-    if case .loopbackOr = requirement, head.peer.isLoopback { return .passed(nil) }
+    if case .loopbackOr = requirement, head.isLocal { return .passed(nil) }
     guard let text = bearerToken(head) else {
-      return .refused(Self.unauthorized("A key is needed: send `Authorization: Bearer rr_...`."), nil)
+      let what = tokens == nil ? "A key" : "A key or a token"
+      return .refused(Self.unauthorized("\(what) is needed: send `Authorization: Bearer rr_...`."), nil)
     }
-    switch keys.verify(text) {
-    case .unknown: return .undecided
-    case .invalid: return .refused(Self.unauthorized("The key is not valid."), nil)
-    case .valid(let principal): return check(principal, requirement)
+    if let tokens, !PresentedKey.isMeant(by: text) {
+      return passage(
+        tokens.verify(text), head, requirement,
+        unknown: .undecided(
+          settle: { () throws(Problem) in try await tokens.settle() },
+          Self.invalidToken("The token is signed with a key that the issuer does not have.")))
+    }
+    return passage(
+      keys.verify(text), head, requirement, unknown: .undecided(settle: settleKey, Self.invalidToken(KeyRing.invalid)))
+  }
+
+  private func passage(
+    _ verdict: Principal.Verdict, _ head: RequestHead, _ requirement: Requirement,
+    unknown: @autoclosure () -> Passage
+  ) -> Passage {
+    switch verdict {
+    case .unknown: return unknown()
+    case .invalid(let detail): return .refused(Self.invalidToken(detail), nil)
+    case .valid(let principal): return check(principal, head, requirement)
     }
   }
 
-  private func check(_ principal: Principal, _ requirement: Requirement) -> Passage {
+  @Sendable private func settleKey() async throws(Problem) {
+    do {
+      try await catchUp()
+    } catch {
+      throw Problem(.databaseUnavailable, "The key cannot be verified now.", headers: [("Retry-After", "1")])
+    }
+  }
+
+  private func check(_ principal: Principal, _ head: RequestHead, _ requirement: Requirement) -> Passage {
+    if principal.scopes.isEmpty {
+      return .refused(Problem(.forbidden, "None of the token's roles gives a scope."), principal)
+    }
+    guard principal.maySend(from: head.peer) else {
+      return .refused(Problem(.forbidden, "The key may not be used from \(head.peer.address)."), principal)
+    }
+    keys.noteUse(by: principal)
     if let sourceID = principal.sourceID, registry.source(id: sourceID)?.status == .suspended {
       return .refused(Problem(.forbidden, "The source that this key posts for is suspended."), principal)
     }
@@ -38,44 +71,56 @@ struct Gate: Sendable {
     case .scopes(let scopes), .loopbackOr(let scopes):
       if scopes.contains(where: principal.has) { return .passed(principal) }
       let names = scopes.map(\.rawValue).joined(separator: "` or `")
-      return .refused(Problem(.forbidden, "The key needs the scope `\(names)`."), principal)
+      return .refused(
+        Problem(.forbidden, "The \(principal.subject == nil ? "key" : "token") needs the scope `\(names)`."), principal)
     }
   }
 
   /// The state of keys and sources in which a request was let pass, taken before it was.
-  struct Passing: Sendable {
-    fileprivate let keys, registry: Int
+  private struct State: Equatable {
+    let keys, tokens, registry: Int
   }
 
-  private func passing() -> Passing { Passing(keys: keys.generation, registry: registry.generation) }
+  private func state() -> State {
+    State(keys: keys.generation, tokens: tokens?.generation ?? 0, registry: registry.generation)
+  }
 
-  /// Whether the same request would be let pass again.
-  func stillPasses(_ passing: Passing) -> Bool {
-    keys.generation == passing.keys && registry.generation == passing.registry
+  /// For how long, and from where, the same request would be let pass again.
+  private func reuse(_ state: State, _ principal: Principal?, _ requirement: Requirement) -> Reuse? {
+    // One that is given again is not counted.
+    if principal?.meter != nil { return nil }
+    var isForOnePeer = principal?.addressRanges.isEmpty == false
+    if case .loopbackOr = requirement { isForOnePeer = true }
+    let expiresAt = principal?.expiresAt
+    return Reuse(forOnePeer: isForOnePeer) { [self] in
+      self.state() == state && expiresAt.map { !keys.isPast($0) } != false
+    }
   }
 
   /// Wraps a handler so that it runs only for whom the requirement lets pass.
+  /// - Parameter admit: is told how far an answer may be given again; nil for not at all.
   func admission(
-    _ requirement: Requirement, _ admit: @escaping @Sendable (RequestHead, Principal?, Passing) -> Admission
+    _ requirement: Requirement, _ admit: @escaping @Sendable (RequestHead, Principal?, Reuse?) -> Admission
   ) -> @Sendable (RequestHead) -> Admission {
     { head in
-      let passing = passing()
+      let state = state()
       switch check(head, requirement) {
-      case .passed(let principal): return metered(principal) { admit(head, principal, passing) }
+      case .passed(let principal):
+        return metered(principal) { admit(head, principal, reuse(state, principal, requirement)) }
       case .refused(let problem, let principal): return metered(principal) { .refuse(problem) }
-      case .undecided:
+      case .undecided(let settle, let refusal):
         return .later {
-          do {
-            try await catchUp()
+          do throws(Problem) {
+            try await settle()
           } catch {
-            return .refuse(
-              Problem(.databaseUnavailable, "The key cannot be verified now.", headers: [("Retry-After", "1")]))
+            return .refuse(error)
           }
-          let passing = self.passing()
+          let state = self.state()
           switch check(head, requirement) {
-          case .passed(let principal): return metered(principal) { admit(head, principal, passing) }
+          case .passed(let principal):
+            return metered(principal) { admit(head, principal, reuse(state, principal, requirement)) }
           case .refused(let problem, let principal): return metered(principal) { .refuse(problem) }
-          case .undecided: return .refuse(Self.unauthorized("The key is not valid."))
+          case .undecided: return .refuse(refusal)
           }
         }
       }
@@ -100,7 +145,12 @@ struct Gate: Sendable {
     return String(parts[1])
   }
 
-  private static func unauthorized(_ detail: String) -> Problem {
-    Problem(.unauthorized, detail, headers: [("WWW-Authenticate", "Bearer realm=\"relayrisk\"")])
+  private static func unauthorized(_ detail: String, error: String = "") -> Problem {
+    Problem(.unauthorized, detail, headers: [("WWW-Authenticate", "Bearer realm=\"relayrisk\"\(error)")])
+  }
+
+  /// As RFC 6750 has it, section 3.1.
+  private static func invalidToken(_ detail: String) -> Problem {
+    unauthorized(detail, error: ", error=\"invalid_token\"")
   }
 }

@@ -4,17 +4,10 @@ import Synchronization
 ///
 /// A presented key is hashed once; then its whole text is remembered with what it proved to be, until keys change.
 final class KeyRing: Sendable {
-  enum Verdict {
-    case valid(Principal)
-    /// Not a key, a wrong secret, or revoked.
-    case invalid
-    /// No such key is known here; it may be newer than what this instance has read.
-    case unknown
-  }
-
   private struct State {
     var keys: [Identifier: APIKey] = [:]
     var verified: [String: Principal] = [:]
+    var uses: [Identifier: KeyUse] = [:]
     /// Of the keys that have a quota.
     var meters: [Identifier: KeyMeter] = [:]
   }
@@ -38,31 +31,57 @@ final class KeyRing: Sendable {
       state.keys = Dictionary(uniqueKeysWithValues: keys.map { ($0.id, $0) })
       state.verified.removeAll()
       state.meters = Dictionary(
-        uniqueKeysWithValues: keys.filter { !$0.quota.isUnlimited && !$0.isRevoked }.map { key in
-          (key.id, KeyMeter(key.quota, keeping: state.meters[key.id], clock: clock, refusals: refusals))
+        uniqueKeysWithValues: keys.filter { !$0.limits.quota.isUnlimited && !$0.isRevoked }.map { key in
+          (key.id, KeyMeter(key.limits.quota, keeping: state.meters[key.id], clock: clock, refusals: refusals))
         })
+      state.uses = Dictionary(uniqueKeysWithValues: keys.map { ($0.id, state.uses[$0.id] ?? KeyUse(of: $0.id)) })
     }
     changes.add(1, ordering: .acquiringAndReleasing)
   }
 
-  /// Whether the key exists and was not revoked, for what goes on after it was verified.
-  func isActive(_ id: Identifier) -> Bool { state.withLock { $0.keys[id].map { !$0.isRevoked } ?? false } }
+  /// Whether the caller still may, for what goes on after it was verified.
+  func isActive(_ principal: Principal) -> Bool {
+    if principal.isExpired(at: clock.now()) { return false }
+    return principal.subject != nil || state.withLock { $0.keys[principal.keyID].map { !$0.isRevoked } ?? false }
+  }
+
+  /// When each key was last used here.
+  var uses: [KeyUse] { state.withLock { Array($0.uses.values) } }
+
+  func noteUse(by principal: Principal) { principal.use?.note(clock.now()) }
 
   /// - Parameter text: what stands after `Bearer `.
-  func verify(_ text: String) -> Verdict {
-    if let principal = state.withLock({ $0.verified[text] }) { return .valid(principal) }
-    guard let presented = PresentedKey(text) else { return .invalid }
-    return state.withLock { state in
-      guard let key = state.keys[presented.id] else { return .unknown }
-      guard constantTimeEqual(presented.secretHash, key.secretHash), !key.isRevoked else { return .invalid }
-      let principal = Principal(
-        keyID: key.id, keyName: key.name, scopes: Set(key.scopes), sourceID: key.sourceID,
-        meter: state.meters[key.id])
+  func verify(_ text: String) -> Principal.Verdict {
+    if let principal = state.withLock({ $0.verified[text] }) { return unlessExpired(principal) }
+    let presented: PresentedKey
+    do throws(PresentedKey.Fault) {
+      presented = try PresentedKey(text)
+    } catch {
+      return .invalid(error == .mistyped ? "The key has a typing error: its checksum is wrong." : Self.invalid)
+    }
+    let verdict = state.withLock { state -> Principal.Verdict in
+      guard let key = state.keys[presented.id], let use = state.uses[key.id] else { return .unknown }
+      guard constantTimeEqual(presented.secretHash, key.secretHash), !key.isRevoked else {
+        return .invalid(Self.invalid)
+      }
+      let principal = Principal(key, use: use, meter: state.meters[key.id])
       if state.verified.count >= Self.verifiedCountMax { state.verified.removeAll() }
       state.verified[text] = principal
       return .valid(principal)
     }
+    if case .valid(let principal) = verdict { return unlessExpired(principal) }
+    return verdict
   }
+
+  static let invalid = "The key is not valid."
+
+  private func unlessExpired(_ principal: Principal) -> Principal.Verdict {
+    guard let end = principal.expiresAt, principal.isExpired(at: clock.now()) else { return .valid(principal) }
+    return .invalid("The key expired at \(end.rfc3339).")
+  }
+
+  /// Whether it is past the instant.
+  func isPast(_ instant: Instant) -> Bool { clock.now() >= instant }
 
   /// Takes as long for the first byte that differs as for the last.
   private func constantTimeEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {

@@ -17,7 +17,10 @@ struct KeyRoutes {
         handler: .async(list)),
       Endpoint(
         method: .patch, pattern: "/v1/keys/{id}", requirement: .scopes([.admin]),
-        contentTypes: ["application/merge-patch+json"], handler: .async(setQuota)),
+        contentTypes: ["application/merge-patch+json"], handler: .async(change)),
+      Endpoint(
+        method: .post, pattern: "/v1/keys/{id}/rotate", requirement: .scopes([.admin]),
+        contentTypes: ["application/json"], secret: "key", handler: .async(rotate)),
       Endpoint(
         method: .delete, pattern: "/v1/keys/{id}", requirement: .scopes([.admin]), produces: [],
         handler: .async(revoke)),
@@ -37,17 +40,21 @@ struct KeyRoutes {
       }
       return source
     }
-    let quota = KeyQuota(&fields)
+    let limits = KeyLimits(&fields, now: parts.clock.now())
     if let scopes, scopes.contains(.resultsWrite), !scopes.contains(.admin), source == nil,
       !fields.faults.contains(where: { $0.pointer == "/source" })
     {
       fields.fault("source", "is required: a key with results:write posts for one source")
     }
     try fields.finish()
-    let (key, text) = try await KeyCreation(parts: parts).create(
-      name: name!, scopes: scopes!, source: source, quota: quota)
+    let (key, text) = try await KeyIssuing(parts: parts).create(
+      name: name!, scopes: scopes!, source: source, limits: limits)
     // Stored is stored: when this fails, the change feed reads the key a moment later.
     try? await catchUp()
+    return issued(key, text)
+  }
+
+  private func issued(_ key: APIKey, _ text: String) -> Response {
     var json = JSONWriter()
     write(key, to: &json, secret: text)
     return .json(json.bytes, status: 201, headers: [("Cache-Control", "no-store")])
@@ -66,22 +73,41 @@ struct KeyRoutes {
     }
   }
 
-  @Sendable private func setQuota(_ call: Call) async throws -> Response {
+  @Sendable private func change(_ call: Call) async throws -> Response {
     let (patch, readerFaults) = try call.json()
     guard let id = Identifier(parsing: call.path("id").lowercased()) else { throw absent(call) }
-    let changed = try await parts.keys.setQuota(of: id, at: parts.clock.now()) { quota in
+    let now = parts.clock.now()
+    let changed = try await parts.keys.setLimits(of: id, at: now) { limits in
       var json = JSONWriter()
-      json.object { quota.write(to: &$0) }
+      json.object { limits.write(to: &$0) }
       var fields = JSONFields(try JSONReader.read(json.bytes).value.merging(patch), faults: readerFaults)
-      let quota = KeyQuota(&fields)
+      let limits = KeyLimits(&fields, now: now, before: limits)
       try fields.finish()
-      return quota
+      return limits
     }
     guard let key = changed else { throw absent(call) }
     try? await catchUp()
     var json = JSONWriter()
     write(key, to: &json, secret: nil)
     return .json(json.bytes)
+  }
+
+  @Sendable private func rotate(_ call: Call) async throws -> Response {
+    var overlapSeconds: Int?
+    var expiresAt: Instant?
+    if !call.request.body.isEmpty {
+      let (value, readerFaults) = try call.json()
+      var fields = JSONFields(value, faults: readerFaults)
+      overlapSeconds = fields.optional("overlap_seconds") { try $0.integer(in: KeyIssuing.overlapSecondsRange) }
+      expiresAt = fields.optional("expires_at") { try KeyLimits.expiry($0, now: parts.clock.now()) }
+      try fields.finish()
+    }
+    guard let id = Identifier(parsing: call.path("id").lowercased()),
+      let rotated = try await KeyIssuing(parts: parts).rotate(
+        id, overlapSeconds: overlapSeconds ?? KeyIssuing.overlapSecondsDefault, expiresAt: expiresAt)
+    else { throw absent(call) }
+    try? await catchUp()
+    return issued(rotated.successor, rotated.text)
   }
 
   private func absent(_ call: Call) -> Problem { Problem(.notFound, "No key has the id \"\(call.path("id"))\".") }
@@ -101,28 +127,11 @@ struct KeyRoutes {
       json.array("scopes", key.scopes) { $0.value($1.rawValue) }
       json.member("source", key.sourceID.flatMap { parts.registry.source(id: $0) }?.slug.text)
       json.member("created_at", key.createdAt.rfc3339)
+      json.member("last_used_at", key.lastUsedAt?.rfc3339)
       json.member("revoked_at", key.revokedAt?.rfc3339)
-      key.quota.write(to: &json)
+      json.member("successor", key.successorID?.description)
+      key.limits.write(to: &json)
       if let secret { json.member("key", secret) }
     }
-  }
-}
-
-/// Makes keys, for the API and the command alike.
-struct KeyCreation {
-  let parts: RiskService.Parts
-
-  /// - Returns: the key and its text, which is nowhere else from now on.
-  func create(
-    name: String, scopes: [Scope], source: Source?, quota: KeyQuota
-  ) async throws -> (key: APIKey, text: String) {
-    let now = parts.clock.now()
-    let id = parts.identifiers.next(at: now)
-    let (text, hash) = PresentedKey.make(id: id)
-    let key = APIKey(
-      id: id, name: name, scopes: scopes, sourceID: source?.id, secretHash: hash, createdAt: now, revokedAt: nil,
-      quota: quota)
-    try await parts.keys.insert(key)
-    return (key, text)
   }
 }

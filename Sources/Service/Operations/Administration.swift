@@ -1,3 +1,5 @@
+import HTTPServer
+
 /// What the command does to a service that it has loaded: the same work as the routes, without HTTP.
 extension RiskService {
   /// A key as lists show it.
@@ -6,9 +8,14 @@ extension RiskService {
     public let name: String
     public let scopes: [Scope]
     public let source: String?
-    public let createdAt: String
-    public let isRevoked: Bool
-    public let quota: KeyQuota
+    public let createdAt: Instant
+    public let lastUsedAt: Instant?
+    public let state: KeyState
+    public let limits: KeyLimits
+  }
+
+  public enum KeyState: String, Sendable {
+    case valid, expired, revoked
   }
 
   /// Why a command could not do what was asked; the sentence says what to do.
@@ -18,25 +25,54 @@ extension RiskService {
 
   /// - Returns: the key's text, which is nowhere else from now on.
   public func createKey(
-    name: String, scopes: [Scope], source reference: String?, quota: KeyQuota = KeyQuota()
+    name: String, scopes: [Scope], source reference: String?, limits: KeyLimits = KeyLimits()
   ) async throws -> String {
     let source = try reference.map(existingSource)
-    return try await KeyCreation(parts: parts).create(name: name, scopes: scopes, source: source, quota: quota).text
+    return try await KeyIssuing(parts: parts).create(name: name, scopes: scopes, source: source, limits: limits).text
   }
 
   public func listKeys() async throws -> [ListedKey] {
-    try await parts.keys.all().map { key in
-      ListedKey(
+    let now = parts.clock.now()
+    return try await parts.keys.all().map { key in
+      let isExpired = key.limits.expiresAt.map { $0 <= now } == true
+      return ListedKey(
         id: key.id.description, name: key.name, scopes: key.scopes,
-        source: key.sourceID.flatMap { parts.registry.source(id: $0) }?.slug.text, createdAt: key.createdAt.rfc3339,
-        isRevoked: key.isRevoked, quota: key.quota)
+        source: key.sourceID.flatMap { parts.registry.source(id: $0) }?.slug.text, createdAt: key.createdAt,
+        lastUsedAt: key.lastUsedAt, state: key.isRevoked ? .revoked : isExpired ? .expired : .valid,
+        limits: key.limits)
     }
+  }
+
+  /// Puts a key with the same rights in the place of one, which ends after the overlap.
+  /// - Parameter expiresAt: of the new key; nil for as long after now as the former was made for.
+  /// - Returns: the new key's text, which is nowhere else from now on, and when the former key ends.
+  public func rotateKey(
+    _ id: String, overlapSeconds: Int?, expiresAt: Instant?
+  ) async throws -> (text: String, formerEnd: Instant) {
+    let overlapSeconds = overlapSeconds ?? KeyIssuing.overlapSecondsDefault
+    do {
+      guard let identifier = Identifier(parsing: id.lowercased()),
+        let rotated = try await KeyIssuing(parts: parts).rotate(
+          identifier, overlapSeconds: overlapSeconds, expiresAt: expiresAt),
+        let end = rotated.former.limits.expiresAt
+      else { throw Self.noSuchKey(id) }
+      return (rotated.text, end)
+    } catch let problem as Problem {
+      throw CommandFault(description: problem.detail)
+    }
+  }
+
+  /// How long the former key may go on after a rotation.
+  public static var overlapSecondsRange: ClosedRange<Int> { KeyIssuing.overlapSecondsRange }
+
+  private static func noSuchKey(_ id: String) -> CommandFault {
+    CommandFault(description: "no key has the id \(id); `relayrisk keys list` shows them")
   }
 
   public func revokeKey(_ id: String) async throws {
     guard let identifier = Identifier(parsing: id.lowercased()),
       try await parts.keys.revoke(identifier, at: parts.clock.now())
-    else { throw CommandFault(description: "no key has the id \(id); `relayrisk keys list` shows them") }
+    else { throw Self.noSuchKey(id) }
   }
 
   /// What became of a report.

@@ -50,14 +50,14 @@ struct Endpoint: Sendable {
     behind gate: Gate, isLoaded: @escaping @Sendable () -> Bool,
     idempotency: @escaping @Sendable () throws -> Idempotency
   ) -> Route {
-    let admit = gate.admission(requirement) { [self] head, principal, passing in
+    let admit = gate.admission(requirement) { [self] head, principal, reuse in
       if !isAlwaysReady, !isLoaded() { return .refuse(.starting) }
       if let stream, stream.applies(to: head) {
         return .stream(bytesMax: stream.bytesMax) { request, reader in
           try await stream.handler(try call(request, principal), &reader)
         }
       }
-      let work = work(for: head, principal) { gate.stillPasses(passing) }
+      let work = work(for: head, principal, reuse)
       guard takesIdempotencyKey, let principal, head.headers[Idempotency.header] != nil else { return work }
       return .async { request in
         try await idempotency().answer(request, of: principal, path: path(of: head), secret: secret) {
@@ -82,14 +82,11 @@ struct Endpoint: Sendable {
   var takesIdempotencyKey: Bool { method != .get && !isQuestion }
 
   /// What answers the request.
-  /// - Parameter stillPasses: whether the same request would be let pass again.
-  private func work(
-    for head: RequestHead, _ principal: Principal?, stillPasses: @escaping @Sendable () -> Bool
-  ) -> Admission {
+  /// - Parameter reuse: how far the same request would be let pass again; nil when it may not be answered so.
+  private func work(for head: RequestHead, _ principal: Principal?, _ reuse: Reuse?) -> Admission {
     @Sendable func finished(_ response: Response) -> Response {
       var response = inLanguage(response, head)
-      // One that is given again is not counted.
-      response.reuse = principal?.meter == nil ? response.reuse?.and(stillPasses) : nil
+      if let own = response.reuse { response.reuse = reuse.map(own.and) }
       return response
     }
     switch handler {

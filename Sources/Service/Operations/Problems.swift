@@ -10,10 +10,13 @@ extension Problem.Kind {
     explanation: "The body is not a JSON document in UTF-8, or it is nested too deeply. `detail` names the byte.")
   static let unauthorized = Problem.Kind(
     code: "unauthorized", status: 401, title: "A valid key is needed",
-    explanation: "Send `Authorization: Bearer rr_<id>_<secret>` with a key that exists and was not revoked.")
+    explanation: "Send `Authorization: Bearer rr_<id>_<secret>` with a key that exists, was not revoked and has not "
+      + "expired, or a token of the issuer whose tokens are taken.")
   static let forbidden = Problem.Kind(
     code: "forbidden", status: 403, title: "The key may not do this",
-    explanation: "The key is valid but lacks the scope that `detail` names, or its source is suspended.")
+    explanation:
+      "The key or token is valid but lacks the scope that `detail` names, may not be used from this address, "
+      + "or its source is suspended.")
   static let conflict = Problem.Kind(
     code: "conflict", status: 409, title: "It conflicts with what is stored",
     explanation: "Something of that name or identity exists with other content. `detail` names the holder.")
@@ -41,7 +44,7 @@ extension Problem.Kind {
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
       malformedJSON, unauthorized, forbidden, conflict, gone, stillRunning, preconditionFailed, invalidRequest,
-      quotaExceeded, batchOverQuota, databaseUnavailable, tooManyStreams,
+      quotaExceeded, batchOverQuota, issuerUnavailable, databaseUnavailable, tooManyStreams,
     ]
 }
 

@@ -104,10 +104,10 @@ final class EventHub: Sendable {
 
   /// - Parameters:
   ///   - lastEventID: what the client had last; nil for what comes from now on.
-  ///   - key: the stream ends when it is revoked.
+  ///   - caller: the stream ends when its key is revoked or expires.
   /// - Throws: the problem that says that there are too many; `PostgresError` when it cannot be told what was missed.
-  func stream(behind lastEventID: String?, for key: Identifier) async throws -> BodyStream {
-    let subscription = try Subscription(self, key: key)
+  func stream(behind lastEventID: String?, for caller: Principal) async throws -> BodyStream {
+    let subscription = try Subscription(self, caller)
     let head = state.withLock { $0.head }
     var (position, isKnown) = (head, true)
     if let lastEventID, !lastEventID.isEmpty {
@@ -172,13 +172,13 @@ final class EventHub: Sendable {
   /// One client's place. It counts as open for as long as it exists.
   private final class Subscription: Sendable {
     private let hub: EventHub
-    private let key: Identifier
+    private let caller: Principal
     private let place = Mutex((position: 0, greeting: [UInt8]?.none))
 
-    init(_ hub: EventHub, key: Identifier) throws(Problem) {
+    init(_ hub: EventHub, _ caller: Principal) throws(Problem) {
       try hub.enter()
       self.hub = hub
-      self.key = key
+      self.caller = caller
     }
 
     deinit { hub.leave() }
@@ -191,14 +191,14 @@ final class EventHub: Sendable {
         return place
       }
       if let greeting { return greeting }
-      while hub.keys.isActive(key) {
+      while hub.keys.isActive(caller) {
         if let (bytes, version) = try await hub.frames(behind: position) {
           place.withLock { $0.position = version }
           return bytes
         }
         let wake = await hub.wait(behind: position)
         try Task.checkCancellation()
-        if wake == .heartbeat, hub.keys.isActive(key) { return Array(": heartbeat\n\n".utf8) }
+        if wake == .heartbeat, hub.keys.isActive(caller) { return Array(": heartbeat\n\n".utf8) }
       }
       return nil
     }

@@ -52,7 +52,7 @@ struct EventRoutes {
   }
 
   @Sendable private func stream(_ call: Call) async throws -> Response {
-    let stream = try await parts.events.stream(behind: call.request.headers["Last-Event-ID"], for: call.caller.keyID)
+    let stream = try await parts.events.stream(behind: call.request.headers["Last-Event-ID"], for: call.caller)
     return Response(
       status: 200,
       headers: [
