@@ -60,11 +60,12 @@ public final class TLSIdentity: Sendable {
     return unsafeBitCast(function, to: UnsafeMutableRawPointer.self)
   }
 
-  private typealias Retrieval = @convention(c) (
-    gnutls_session_t?, UnsafePointer<gnutls_datum_t>?, Int32, UnsafePointer<gnutls_pk_algorithm_t>?, Int32,
-    UnsafeMutablePointer<UnsafeMutablePointer<gnutls_pcert_st>?>?, UnsafeMutablePointer<UInt32>?,
-    UnsafeMutablePointer<gnutls_privkey_t?>?
-  ) -> Int32
+  private typealias Retrieval =
+    @convention(c) (
+      gnutls_session_t?, UnsafePointer<gnutls_datum_t>?, Int32, UnsafePointer<gnutls_pk_algorithm_t>?, Int32,
+      UnsafeMutablePointer<UnsafeMutablePointer<gnutls_pcert_st>?>?, UnsafeMutablePointer<UInt32>?,
+      UnsafeMutablePointer<gnutls_privkey_t?>?
+    ) -> Int32
 
   /// Unchecked: nothing changes it after `init`, and GnuTLS only reads from it.
   private final class Credentials: @unchecked Sendable {
