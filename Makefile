@@ -68,6 +68,14 @@ soak: ## Keeps up the tests under load for SOAK_SECONDS each, and kills service 
 	RELAYRISK_SOAK_SECONDS=$(SOAK_SECONDS) swift test --skip-build $(FEW) \
 	  --filter 'ConsistencyTests|OutageTests|ContentionTests|EndToEndTests.*FaultTests'
 
+.PHONY: conformance
+conformance: ## Holds the service against its description with made-up requests, and its TLS against testssl.sh.
+	@deploy/debian/install-packages conformance
+	test -x .build/venv-conformance/bin/schemathesis || python3 -m venv .build/venv-conformance
+	.build/venv-conformance/bin/pip install --quiet --disable-pip-version-check -r Tests/Conformance/requirements.txt
+	swift build --product relayrisk
+	.build/venv-conformance/bin/python Tests/Conformance/conformance.py .build/debug/relayrisk openapi.yaml
+
 .PHONY: load
 load: ## Puts the release build under load for a minute and checks what must hold.
 	@deploy/debian/install-packages load
