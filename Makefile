@@ -83,7 +83,7 @@ load: ## Puts the release build under load for a minute and checks what must hol
 	Benchmarks/load .build/release/relayrisk
 
 .PHONY: bench
-bench: ## Measures the engine, a history, reads and writes, and writes docs/benchmarks.md.
+bench: ## Measures the engine, a history, reads, a start and writes, and writes docs/benchmarks.md.
 	@deploy/debian/install-packages load
 	swift build -c release --product relayrisk
 	swift build -c release --product EngineBenchmark

@@ -2,7 +2,9 @@
 """What taking in results costs, against PostgreSQL alone on the same cluster and tables.
 
 Single results: against pgbench, which for one result a transaction does the whole work in one prepared statement: looks
-for a repetition, inserts, folds (ingest.sql). Batches and streams: against COPY of as many rows into the table of results.
+for a repetition, inserts, folds (ingest.sql). Batches and streams: against COPY of as many rows into the table of
+results. Single results are spread over 1,000 relays and all checks. Batches, streams and the rows that are copied come
+as scanners send them, the checks of one relay after the other, and then once more spread like single ones.
 Both sides take turns in every round; medians over the rounds and of the ratios round by round are printed as rows of a
 Markdown table. Everything runs on loopback, on a private cluster.
 
@@ -48,16 +50,23 @@ def fill(service):
     return [check["id"] for check in service.call("/v1/checks?limit=500")["items"]]
 
 
-def result(number, external_id, checks):
-    """A result as scanners send it; `number` spreads them over providers and checks."""
+def relay(number, checks, is_spread):
+    """Whose result this is."""
+    return number * 7919 % PROVIDERS if is_spread else number // len(checks) % PROVIDERS
+
+
+def result(number, external_id, checks, is_spread):
+    """A result as scanners send it."""
     return (
-        f'{{"provider":"relay-{number * 7919 % PROVIDERS}","source":"lab","check":"{checks[number % len(checks)]}",'
+        f'{{"provider":"relay-{relay(number, checks, is_spread)}","source":"lab",'
+        f'"check":"{checks[number % len(checks)]}",'
         f'"outcome":"{"fail" if number % 7 == 0 else "pass"}","observed_at":"{stamp()}","external_id":"{external_id}"}}'
     )
 
 
-def script(directory, service, checks, results_per_request):
+def script(directory, service, checks, results_per_request, is_spread):
     """A script of wrk that posts results that were never sent before, like those of `result`."""
+    whose = f"number * 7919 % {PROVIDERS}" if is_spread else f"math.floor(number / #checks) % {PROVIDERS}"
     one = "result(number)" if results_per_request == 1 else "many()"
     path = os.path.join(directory, "post.lua")
     with open(path, "w") as file:
@@ -68,7 +77,7 @@ local head = "POST /v1/probe-results HTTP/1.1\\r\\nHost: localhost\\r\\nAuthoriz
   .. "Content-Type: application/json\\r\\nContent-Length: "
 local function result()
   number = number + 1
-  return '{{"provider":"relay-' .. number * 7919 % {PROVIDERS} .. '","source":"lab","check":"'
+  return '{{"provider":"relay-' .. {whose} .. '","source":"lab","check":"'
     .. checks[number % #checks + 1] .. '","outcome":"' .. (number % 7 == 0 and "fail" or "pass")
     .. '","observed_at":"{stamp()}","external_id":"' .. name .. "-" .. number .. '"}}'
 end
@@ -91,9 +100,9 @@ def seconds(text):
     return float(value) * {"us": 1e-6, "ms": 1e-3, "s": 1}[unit]
 
 
-def post(service, directory, checks, connections, results_per_request):
+def post(service, directory, checks, connections, results_per_request, is_spread=True):
     """Results a second, p50 and p99 of a request in seconds, server CPU a result in seconds."""
-    path = script(directory, service, checks, results_per_request)
+    path = script(directory, service, checks, results_per_request, is_spread)
     before, count = service.cpu_seconds(), accepted(service)
     output = subprocess.check_output(
         ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", path, service.url], text=True)
@@ -120,13 +129,15 @@ def pgbench(service, connections):
     return float(re.search(r"tps = ([\d.]+)", output)[1]), float(re.search(r"average = ([\d.]+)", output)[1]) / 1e3
 
 
-def copy(service, count):
+def copy(service, count, checks, is_spread):
     """Rows a second by COPY of as many results into their table."""
     milliseconds = int(time.time() * 1000)
+    relays = [str(uuid.uuid4()) for _ in range(PROVIDERS)]
     rows = "".join(
         "\t".join([
-            str(uuid.uuid4()), str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | uuid.uuid4().int & (1 << 76) - 1)),
-            str(uuid.uuid4()), "encryption.legacy-tls-protocol", "pass", f"https://api.relay-{n % PROVIDERS}.example/", "",
+            relays[relay(n, checks, is_spread)], str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | uuid.uuid4().int & (1 << 76) - 1)),
+            str(uuid.uuid4()), checks[n % len(checks)], "pass",
+            f"https://api.relay-{relay(n, checks, is_spread)}.example/", "",
             stamp(), stamp(), stamp(), "1", str(uuid.uuid4()),
         ]) + "\n"
         for n in range(count)
@@ -138,7 +149,7 @@ def copy(service, count):
     return count / (time.monotonic() - began)
 
 
-def stream(service, directory, checks):
+def stream(service, directory, checks, is_spread):
     """Results a second by streams on four connections at once, and the server's CPU a result in seconds."""
     paths = []
     for connection in range(CONNECTIONS):
@@ -146,7 +157,7 @@ def stream(service, directory, checks):
         paths.append(os.path.join(directory, f"stream-{connection}"))
         with open(paths[-1], "w") as file:
             for n in range(STREAM_LINES):
-                file.write(result(connection * STREAM_LINES + n, f"{name}-{n:06}", checks) + "\n")
+                file.write(result(connection * STREAM_LINES + n, f"{name}-{n:06}", checks, is_spread) + "\n")
     before = service.cpu_seconds()
     began = time.monotonic()
 
@@ -216,11 +227,15 @@ def main(service, directory):
             f"{our[0]:,.0f}/s, p50 {our[1] * 1e3:.1f} ms, p99 {our[2] * 1e3:.1f} ms, {our[3] * 1e6:.1f} us CPU a result",
             f"pgbench {their[0]:,.0f}/s, mean {their[1] * 1e3:.1f} ms", f"{ratio:.2f} times ({goal})")
     count = CONNECTIONS * STREAM_LINES
-    for work, ours in (
-        (f"POST {BATCH:,} results, connections: {CONNECTIONS}", lambda: post(service, directory, checks, CONNECTIONS, BATCH)),
-        (f"streams of {STREAM_LINES:,} lines, connections: {CONNECTIONS}", lambda: stream(service, directory, checks)),
+    for work, is_spread, ours in (
+        (f"POST {BATCH:,} results, connections: {CONNECTIONS}", False,
+         lambda: post(service, directory, checks, CONNECTIONS, BATCH, False)),
+        (f"streams of {STREAM_LINES:,} lines, connections: {CONNECTIONS}", False,
+         lambda: stream(service, directory, checks, False)),
+        (f"streams of {STREAM_LINES:,} lines, spread, connections: {CONNECTIONS}", True,
+         lambda: stream(service, directory, checks, True)),
     ):
-        their, our, ratio = compare(lambda: (copy(service, count),), ours)
+        their, our, ratio = compare(lambda: (copy(service, count, checks, is_spread),), ours)
         row(work, f"{our[0]:,.0f} results/s, {our[-1] * 1e6:.1f} us CPU a result", f"COPY {their[0]:,.0f} rows/s",
             f"{ratio:.2f} times (0.6)")
     row("resident memory at the end", f"{service.resident_megabytes():.0f} MB", "", "")
