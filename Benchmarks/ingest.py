@@ -125,8 +125,9 @@ def pgbench(service, connections):
         service.as_owner("pgbench", "-n", "-M", "prepared", f"-c{connections}", "-j1", f"-T{SECONDS}", "-f-"),
         input=open(os.path.join(HERE, "ingest.sql")).read(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ).stdout
-    assert "number of failed transactions: 0" in output, output
-    return float(re.search(r"tps = ([\d.]+)", output)[1]), float(re.search(r"average = ([\d.]+)", output)[1]) / 1e3
+    rate, mean = re.search(r"tps = ([\d.]+)", output), re.search(r"average = ([\d.]+)", output)
+    assert rate and mean and "number of failed transactions: 0" in output, output
+    return float(rate[1]), float(mean[1]) / 1e3
 
 
 def copy(service, count, checks, is_spread):
