@@ -42,6 +42,9 @@ static const unsigned char migrations_0009_retention_sql[] = {
 static const unsigned char migrations_0010_quotas_sql[] = {
 #embed "../../migrations/0010_quotas.sql"
 };
+static const unsigned char migrations_0011_audit_log_sql[] = {
+#embed "../../migrations/0011_audit_log.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -60,6 +63,7 @@ static const ShippedFile files[] = {
     {"migrations/0008_score_events.sql", migrations_0008_score_events_sql, sizeof migrations_0008_score_events_sql},
     {"migrations/0009_retention.sql", migrations_0009_retention_sql, sizeof migrations_0009_retention_sql},
     {"migrations/0010_quotas.sql", migrations_0010_quotas_sql, sizeof migrations_0010_quotas_sql},
+    {"migrations/0011_audit_log.sql", migrations_0011_audit_log_sql, sizeof migrations_0011_audit_log_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

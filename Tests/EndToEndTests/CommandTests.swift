@@ -93,6 +93,10 @@ import Testing
     #expect(maintained.output.contains("changes: 0 would be removed"))
     #expect(try await run(["maintain"], [:]).output.contains("results: all are kept, as no retention is set"))
     #expect(try await run(["maintain"], ["RELAYRISK_DRY_RUN": "1"]).errors.contains("true or false"))
+    let head = try await run(["audit", "head"], [:]).output.trimmingCharacters(in: .newlines)
+    #expect(head.wholeMatch(of: /[1-9]\d*:[0-9a-f]{64}/) != nil)
+    #expect(try await run(["audit", "verify"], ["RELAYRISK_HEAD": head]).output.hasSuffix("ends at \(head)\n"))
+    #expect(try await run(["audit", "verify"], ["RELAYRISK_HEAD": "x"]).errors.contains("COUNT:HASH"))
     #expect(try await run(["serve"], ["RELAYRISK_RETENTION_MONTHS": "x"]).errors.contains("must be a number"))
     #expect(try await run(["serve"], ["RELAYRISK_LISTEN": "nowhere"]).errors.contains("nowhere"))
     #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
@@ -112,14 +116,14 @@ import Testing
     var flags: Set<Substring> = []
     for command in [
       ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["import", "testssl"], ["demo"], ["maintain"],
-      ["post"],
+      ["post"], ["audit", "head"], ["audit", "verify"],
     ] {
       flags.formUnion(try await Program.run(["help"] + command).output.matches(of: /--[a-z-]+/).map(\.output))
     }
     let known = [
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
       "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run", "--url", "--key-file", "--timeout",
-      "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute",
+      "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute", "--head",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }

@@ -8,7 +8,7 @@ public struct APIKey: Sendable, Equatable {
   public let sourceID: Identifier?
   public let secretHash: [UInt8]
   public let createdAt: Instant
-  public let revokedAt: Instant?
+  public var revokedAt: Instant?
   public var quota: KeyQuota
 
   public var isRevoked: Bool { revokedAt != nil }

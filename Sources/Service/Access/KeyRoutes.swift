@@ -45,7 +45,7 @@ struct KeyRoutes {
     }
     try fields.finish()
     let (key, text) = try await KeyCreation(parts: parts).create(
-      name: name!, scopes: scopes!, source: source, quota: quota)
+      name: name!, scopes: scopes!, source: source, quota: quota, by: call.author)
     // Stored is stored: when this fails, the change feed reads the key a moment later.
     try? await catchUp()
     var json = JSONWriter()
@@ -69,7 +69,7 @@ struct KeyRoutes {
   @Sendable private func setQuota(_ call: Call) async throws -> Response {
     let (patch, readerFaults) = try call.json()
     guard let id = Identifier(parsing: call.path("id").lowercased()) else { throw absent(call) }
-    let changed = try await parts.keys.setQuota(of: id, at: parts.clock.now()) { quota in
+    let changed = try await parts.keys.setQuota(of: id, by: call.author, at: parts.clock.now()) { quota in
       var json = JSONWriter()
       json.object { quota.write(to: &$0) }
       var fields = JSONFields(try JSONReader.read(json.bytes).value.merging(patch), faults: readerFaults)
@@ -88,7 +88,7 @@ struct KeyRoutes {
 
   @Sendable private func revoke(_ call: Call) async throws -> Response {
     guard let id = Identifier(parsing: call.path("id").lowercased()),
-      try await parts.keys.revoke(id, at: parts.clock.now())
+      try await parts.keys.revoke(id, by: call.author, at: parts.clock.now())
     else { throw absent(call) }
     try await catchUp()
     return .noContent()
@@ -114,7 +114,7 @@ struct KeyCreation {
 
   /// - Returns: the key and its text, which is nowhere else from now on.
   func create(
-    name: String, scopes: [Scope], source: Source?, quota: KeyQuota
+    name: String, scopes: [Scope], source: Source?, quota: KeyQuota, by author: Author
   ) async throws -> (key: APIKey, text: String) {
     let now = parts.clock.now()
     let id = parts.identifiers.next(at: now)
@@ -122,7 +122,7 @@ struct KeyCreation {
     let key = APIKey(
       id: id, name: name, scopes: scopes, sourceID: source?.id, secretHash: hash, createdAt: now, revokedAt: nil,
       quota: quota)
-    try await parts.keys.insert(key)
+    try await parts.keys.insert(key, by: author)
     return (key, text)
   }
 }

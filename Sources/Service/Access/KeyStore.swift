@@ -35,7 +35,7 @@ struct KeyStore: Sendable {
       quota: KeyQuota(requestsPerMinute: try row.next(Int?.self), resultsPerMinute: try row.next(Int?.self)))
   }
 
-  func insert(_ key: APIKey) async throws {
+  func insert(_ key: APIKey, by author: Author) async throws {
     try await database.withTransaction { connection in
       try await connection.execute(
         """
@@ -44,6 +44,8 @@ struct KeyStore: Sendable {
         values (\(key.id), \(key.name), \(key.scopes.map(\.rawValue)), \(key.sourceID), \(key.secretHash),
           \(key.createdAt.timestamp), \(key.quota.requestsPerMinute), \(key.quota.resultsPerMinute))
         """)
+      try await AuditLog.append(
+        [try AuditChange(.keyCreate, key)], by: author, at: key.createdAt, to: connection)
       try await changes.append(access: true, at: key.createdAt, to: connection)
     }
   }
@@ -51,31 +53,45 @@ struct KeyStore: Sendable {
   /// Changes a quota, which nobody else changes meanwhile.
   /// - Returns: the key as it is now; nil when there is none.
   func setQuota(
-    of id: Identifier, at now: Instant, _ change: @Sendable (KeyQuota) throws -> KeyQuota
+    of id: Identifier, by author: Author, at now: Instant, _ change: @Sendable (KeyQuota) throws -> KeyQuota
   ) async throws -> APIKey? {
     try await database.withTransaction { connection in
-      let found = try await connection.query(
-        "select \(unsafeRaw: Self.columns) from api_key where id = \(id) for update", Self.decode)
-      guard var key = found.first else { return nil }
-      key.quota = try change(key.quota)
+      guard let before = try await lock(id, on: connection) else { return nil }
+      var key = before
+      key.quota = try change(before.quota)
+      if key.quota == before.quota { return before }
       try await connection.execute(
         """
         update api_key set requests_per_minute = \(key.quota.requestsPerMinute),
           results_per_minute = \(key.quota.resultsPerMinute)
         where id = \(id)
         """)
+      try await AuditLog.append(
+        [try AuditChange(.keyUpdate, key, before: before)], by: author, at: now, to: connection)
       try await changes.append(access: true, at: now, to: connection)
       return key
     }
   }
 
   /// - Returns: false when there is no such key. Revoking again changes nothing.
-  func revoke(_ id: Identifier, at now: Instant) async throws -> Bool {
+  func revoke(_ id: Identifier, by author: Author, at now: Instant) async throws -> Bool {
     try await database.withTransaction { connection in
-      let found = try await connection.execute(
-        "update api_key set revoked_at = coalesce(revoked_at, \(now.timestamp)) where id = \(id)")
-      if found > 0 { try await changes.append(access: true, at: now, to: connection) }
-      return found > 0
+      guard let before = try await lock(id, on: connection) else { return false }
+      if before.isRevoked { return true }
+      try await connection.execute("update api_key set revoked_at = \(now.timestamp) where id = \(id)")
+      var key = before
+      key.revokedAt = now
+      try await AuditLog.append(
+        [try AuditChange(.keyRevoke, key, before: before)], by: author, at: now, to: connection)
+      try await changes.append(access: true, at: now, to: connection)
+      return true
     }
+  }
+
+  /// The key as it is stored, which nobody else changes until the end of the transaction.
+  private func lock(_ id: Identifier, on connection: Connection) async throws -> APIKey? {
+    try await connection.query(
+      "select \(unsafeRaw: Self.columns) from api_key where id = \(id) for update", Self.decode
+    ).first
   }
 }

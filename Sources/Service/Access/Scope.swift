@@ -35,7 +35,4 @@ public struct Principal: Sendable {
 
   /// The caller as one who speaks of every source, where nothing is posted for any.
   var ofNoSource: Principal { Principal(keyID: keyID, keyName: keyName, scopes: scopes, sourceID: nil, meter: meter) }
-
-  /// How the caller stands in what is recorded of a change.
-  public var auditName: String { "key:\(keyID)" }
 }

@@ -21,7 +21,9 @@ extension RiskService {
     name: String, scopes: [Scope], source reference: String?, quota: KeyQuota = KeyQuota()
   ) async throws -> String {
     let source = try reference.map(existingSource)
-    return try await KeyCreation(parts: parts).create(name: name, scopes: scopes, source: source, quota: quota).text
+    return try await KeyCreation(parts: parts).create(
+      name: name, scopes: scopes, source: source, quota: quota, by: .command
+    ).text
   }
 
   public func listKeys() async throws -> [ListedKey] {
@@ -35,7 +37,7 @@ extension RiskService {
 
   public func revokeKey(_ id: String) async throws {
     guard let identifier = Identifier(parsing: id.lowercased()),
-      try await parts.keys.revoke(identifier, at: parts.clock.now())
+      try await parts.keys.revoke(identifier, by: .command, at: parts.clock.now())
     else { throw CommandFault(description: "no key has the id \(id); `relayrisk keys list` shows them") }
   }
 

@@ -59,7 +59,7 @@ struct ProviderTransferRoutes {
           isStatusSent: sent.status != nil)
       }
     }
-    let (entries, added) = try await parts.providers.add(arrivals, at: now)
+    let (entries, added) = try await parts.providers.add(arrivals, by: call.author, at: now)
     for provider in added { parts.registry.apply(provider) }
     return .json(BatchOutcome(entries: entries).encoded(requestID: call.request.id))
   }
