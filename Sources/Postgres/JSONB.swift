@@ -19,7 +19,7 @@ extension JSONB: PostgresEncodable, PostgresDecodable {
   }
 
   public static func decode(_ cell: PostgresCell) throws(PostgresError) -> JSONB {
-    let bytes = try cell.required(.jsonb, .json)
+    let bytes = try cell.required(oneOf: .jsonb, .json)
     if cell.type == .json { return JSONB(Array(bytes)) }
     guard bytes.first == version else { throw cell.failure("an unknown version of jsonb") }
     return JSONB(Array(bytes.dropFirst()))

@@ -10,8 +10,8 @@ public protocol PostgresArrayElement: Sendable {
 }
 
 extension Array: PostgresEncodable where Element: PostgresArrayElement {
-  public static var postgresType: PostgresType { Element.arrayType }
-  public func encode(into buffer: inout ParameterBuffer) { Element.encode(elements: self, into: &buffer) }
+  @inlinable public static var postgresType: PostgresType { Element.arrayType }
+  @inlinable public func encode(into buffer: inout ParameterBuffer) { Element.encode(elements: self, into: &buffer) }
 }
 
 extension Array: PostgresDecodable where Element: PostgresArrayElement {
@@ -23,7 +23,7 @@ extension Array: PostgresDecodable where Element: PostgresArrayElement {
 // `array_recv` and `array_send` in PostgreSQL's arrayfuncs.c: dimensions, a flag for NULLs, the element type, then
 // length and lower bound of each dimension, then the elements with their lengths. An empty array has no dimension.
 extension PostgresArrayElement where Self: PostgresEncodable & PostgresDecodable {
-  public static func encode(elements: [Self], into buffer: inout ParameterBuffer) {
+  @inlinable public static func encode(elements: [Self], into buffer: inout ParameterBuffer) {
     buffer.append(bigEndian: Int32(elements.isEmpty ? 0 : 1))
     buffer.append(bigEndian: Int32(elements.contains(where: \.isNull) ? 1 : 0))
     buffer.append(bigEndian: postgresType.objectIdentifier)
@@ -68,8 +68,8 @@ extension PostgresArrayElement where Self: PostgresEncodable & PostgresDecodable
 
 /// `[UInt8]` is one `bytea`.
 extension UInt8: PostgresArrayElement {
-  public static var arrayType: PostgresType { .bytea }
-  public static func encode(elements: [UInt8], into buffer: inout ParameterBuffer) {
+  @inlinable public static var arrayType: PostgresType { .bytea }
+  @inlinable public static func encode(elements: [UInt8], into buffer: inout ParameterBuffer) {
     buffer.append(contentsOf: elements)
   }
   public static func decode(elements cell: PostgresCell) throws(PostgresError) -> [UInt8] {
@@ -77,22 +77,22 @@ extension UInt8: PostgresArrayElement {
   }
 }
 
-extension Bool: PostgresArrayElement { public static var arrayType: PostgresType { .boolArray } }
-extension Int16: PostgresArrayElement { public static var arrayType: PostgresType { .int2Array } }
-extension Int32: PostgresArrayElement { public static var arrayType: PostgresType { .int4Array } }
-extension Int64: PostgresArrayElement { public static var arrayType: PostgresType { .int8Array } }
-extension Int: PostgresArrayElement { public static var arrayType: PostgresType { .int8Array } }
-extension Double: PostgresArrayElement { public static var arrayType: PostgresType { .float8Array } }
-extension String: PostgresArrayElement { public static var arrayType: PostgresType { .textArray } }
-extension PostgresUUID: PostgresArrayElement { public static var arrayType: PostgresType { .uuidArray } }
-extension Timestamp: PostgresArrayElement { public static var arrayType: PostgresType { .timestamptzArray } }
-extension JSONB: PostgresArrayElement { public static var arrayType: PostgresType { .jsonbArray } }
+extension Bool: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .boolArray } }
+extension Int16: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .int2Array } }
+extension Int32: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .int4Array } }
+extension Int64: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .int8Array } }
+extension Int: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .int8Array } }
+extension Double: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .float8Array } }
+extension String: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .textArray } }
+extension PostgresUUID: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .uuidArray } }
+extension Timestamp: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .timestamptzArray } }
+extension JSONB: PostgresArrayElement { @inlinable public static var arrayType: PostgresType { .jsonbArray } }
 
 extension Array: PostgresArrayElement where Element == UInt8 {
-  public static var arrayType: PostgresType { .byteaArray }
+  @inlinable public static var arrayType: PostgresType { .byteaArray }
 }
 
 extension Optional: PostgresArrayElement
 where Wrapped: PostgresArrayElement & PostgresEncodable & PostgresDecodable {
-  public static var arrayType: PostgresType { Wrapped.arrayType }
+  @inlinable public static var arrayType: PostgresType { Wrapped.arrayType }
 }

@@ -12,8 +12,14 @@ public struct PostgresCell {
   /// From 0.
   public let column: Int
 
+  /// The bytes of a value that must not be NULL and must have this type.
+  public func required(_ expected: PostgresType) throws(PostgresError) -> UnsafeRawBufferPointer {
+    if type == expected, let bytes { return bytes }
+    return try required(oneOf: expected)
+  }
+
   /// The bytes of a value that must not be NULL and must have one of these types.
-  public func required(_ types: PostgresType...) throws(PostgresError) -> UnsafeRawBufferPointer {
+  func required(oneOf types: PostgresType...) throws(PostgresError) -> UnsafeRawBufferPointer {
     guard types.contains(type) else {
       throw failure("type \(type.objectIdentifier) instead of \(types.map { String($0.objectIdentifier) })")
     }
@@ -82,16 +88,17 @@ extension Int: PostgresDecodable {
 /// From `float8` and `float4`; NaN and infinities come as they are stored.
 extension Double: PostgresDecodable {
   public static func decode(_ cell: PostgresCell) throws(PostgresError) -> Double {
-    let bytes = try cell.required(.float8, .float4)
-    if cell.type == .float4 { return Double(Float(bitPattern: try cell.integer(UInt32.self, bytes))) }
-    return Double(bitPattern: try cell.integer(UInt64.self, bytes))
+    if cell.type == .float8 { return Double(bitPattern: try cell.integer(UInt64.self, try cell.required(.float8))) }
+    let bytes = try cell.required(oneOf: .float4, .float8)
+    return Double(Float(bitPattern: try cell.integer(UInt32.self, bytes)))
   }
 }
 
 /// From `text`, `varchar`, `char(n)` and `name`. The connection's encoding is UTF-8, which the server guarantees.
 extension String: PostgresDecodable {
   public static func decode(_ cell: PostgresCell) throws(PostgresError) -> String {
-    String(decoding: try cell.required(.text, .varchar, .bpchar, .name), as: UTF8.self)
+    if cell.type == .text { return String(decoding: try cell.required(.text), as: UTF8.self) }
+    return String(decoding: try cell.required(oneOf: .varchar, .bpchar, .name), as: UTF8.self)
   }
 }
 

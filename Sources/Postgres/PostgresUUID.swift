@@ -67,9 +67,9 @@ public struct PostgresUUID: Sendable, Hashable, Comparable, CustomStringConverti
 }
 
 extension PostgresUUID: PostgresEncodable, PostgresDecodable {
-  public static var postgresType: PostgresType { .uuid }
+  @inlinable public static var postgresType: PostgresType { .uuid }
 
-  public func encode(into buffer: inout ParameterBuffer) {
+  @inlinable public func encode(into buffer: inout ParameterBuffer) {
     buffer.append(bigEndian: high)
     buffer.append(bigEndian: low)
   }

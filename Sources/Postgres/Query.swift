@@ -21,8 +21,8 @@ public struct Query: ExpressibleByStringInterpolation, Sendable {
   }
 
   public struct StringInterpolation: StringInterpolationProtocol, Sendable {
-    var sql = ""
-    var bindings = Bindings()
+    @usableFromInline var sql = ""
+    @usableFromInline var bindings = Bindings()
 
     public init(literalCapacity: Int, interpolationCount: Int) {
       sql.reserveCapacity(literalCapacity + 4 * interpolationCount)
@@ -31,6 +31,7 @@ public struct Query: ExpressibleByStringInterpolation, Sendable {
 
     public mutating func appendLiteral(_ literal: String) { sql += literal }
 
+    @inlinable
     public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value) {
       bindings.append(value)
       sql += "$"
@@ -39,6 +40,7 @@ public struct Query: ExpressibleByStringInterpolation, Sendable {
 
     /// An optional, nil being NULL. Its own overload, because the compiler takes an optional in a generic interpolation
     /// for a mistake.
+    @inlinable
     public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
       bindings.append(value)
       sql += "$"
@@ -70,18 +72,28 @@ public struct Query: ExpressibleByStringInterpolation, Sendable {
 /// The values of a statement, encoded: one run of bytes and where each value lies in it, so that all pointers handed
 /// to libpq come from a single buffer that cannot move meanwhile.
 public struct Bindings: Sendable {
-  struct Parameter: Sendable {
-    var type: UInt32
-    var offset: Int
+  @usableFromInline struct Parameter: Sendable {
+    @usableFromInline var type: UInt32
+    @usableFromInline var offset: Int
     /// Nil for NULL.
-    var lengthBytes: Int?
+    @usableFromInline var lengthBytes: Int?
+
+    @inlinable
+    init(type: UInt32, offset: Int, lengthBytes: Int?) {
+      self.type = type
+      self.offset = offset
+      self.lengthBytes = lengthBytes
+    }
   }
 
   /// The protocol counts parameters in 16 bits.
   static let countMax = 65_535
 
-  private(set) var buffer = ParameterBuffer()
-  var parameters: [Parameter] = []
+  @usableFromInline var buffer = ParameterBuffer()
+  @usableFromInline var parameters: [Parameter] = []
+
+  @inlinable
+  init() {}
 
   public var count: Int { parameters.count }
 
@@ -94,6 +106,7 @@ public struct Bindings: Sendable {
     }
   }
 
+  @inlinable
   mutating func append<Value: PostgresEncodable>(_ value: Value) {
     let offset = buffer.bytes.count
     let isNull = value.isNull

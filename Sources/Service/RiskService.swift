@@ -105,6 +105,8 @@ public final class RiskService: Sendable {
     database: Database, reader: EventLoop, clock: Clock, intakeLimits: Intake.Limits, logger: Logger
   ) throws {
     self.intakeLimits = intakeLimits
+    // Found out now: the system's answer may take a while, and comes from a place that all threads share.
+    _ = Author.command
     parts = Parts(database: database, catalogue: try Catalogue(), clock: clock, logger: logger)
     feed = ChangeFeed(parts)
     self.reader = reader
@@ -138,7 +140,8 @@ public final class RiskService: Sendable {
     try await feed.load(evidence: evidence)
     if evidence {
       try await parts.horizon.loadPartitions()
-      await parts.scoreIndex.sweep()
+      // Computed from here on in the background; who asks for a list before that is done waits for it.
+      await parts.scoreIndex.begin()
       try await parts.publisher.load()
     }
     idempotencyOnceLoaded.withLock {

@@ -43,7 +43,9 @@ import Testing
             check: .random(in: 0..<4, using: &generator), target: .random(in: 0..<4, using: &generator),
             source: .random(in: 0..<5, using: &generator), revision: .random(in: 1...9, using: &generator))
         }
-        #expect(table.apply(cells, &names) == reference.apply(cells), "seed \(seed)")
+        let before = table.count
+        let (added, hasChanged) = table.apply(cells[...], &names)
+        #expect(hasChanged == reference.apply(cells) && added == table.count - before, "seed \(seed)")
         var found: [CellKey: Int] = [:]
         for row in table.rows {
           let key = CellKey(

@@ -1,4 +1,3 @@
-import Crypto
 import EventLoop
 import HTTPServer
 import Logging
@@ -10,7 +9,8 @@ import Postgres
 /// before has committed. So nothing waits when there is nothing to wait for, and the busier it gets the more results
 /// share one commit. An answer means: committed, and the score in memory shows it.
 ///
-/// There are two such lines, so that a post of one result does not wait for somebody's thousands. The actor runs on the
+/// There are several such lines: one for posts of few results, which do not wait for somebody's thousands, and two for
+/// those, so that one is stored while another is put together and taken over into memory. The actor runs on the
 /// loop of the connections: a post goes from its own loop to that one and back, and to no third thread.
 actor Intake {
   /// What became of one result.
@@ -36,6 +36,9 @@ actor Intake {
     let executor: any TaskExecutor
     var forming: [Submission] = []
     var isWriting = false
+
+    /// How many are to be written before another one.
+    var load: Int { forming.count + (isWriting ? 1 : 0) }
   }
 
   nonisolated let loop: EventLoop
@@ -44,11 +47,11 @@ actor Intake {
   private let metrics: IntakeMetrics
   private let clock: Clock
   private let identifiers: IdentifierGenerator
-  private let digestKey: SymmetricKey
+  private let digestKey: ResultIdentity.DigestKey
   private let limits: Limits
 
   private var lines: [Line]
-  private static let (singles, bulk) = (0, 1)
+  private static let singles = 0
   private var waiting = (results: 0, bytes: 0)
 
   /// What may wait for a batch; more means that the database cannot keep up.
@@ -62,6 +65,7 @@ actor Intake {
     }
   }
 
+  private static let bulkLinesCount = 2
   /// From so many results on a submission goes with the bulk: it takes milliseconds by itself.
   private static let bulkCountMin = 50
   /// Results in one batch, so that no transaction takes long and while one is stored others are read and answered.
@@ -76,12 +80,13 @@ actor Intake {
     self.writer = writer
     self.clock = clock
     self.identifiers = identifiers
-    self.digestKey = SymmetricKey(data: digestKey)
+    self.digestKey = ResultIdentity.DigestKey(digestKey)
     self.metrics = metrics
     self.limits = limits
     self.loop = loop
     // Thousands of rows are put together and taken apart off the loop, where every statement would wait for them.
-    lines = [Line(executor: loop), Line(executor: globalConcurrentExecutor)]
+    let bulk = (0..<Self.bulkLinesCount).map { _ in Line(executor: globalConcurrentExecutor) }
+    lines = [Line(executor: loop)] + bulk
   }
 
   /// Stores results and says what became of each, in their order.
@@ -128,7 +133,7 @@ actor Intake {
         headers: [("Retry-After", "2")])
     }
     // An atomic one may have to be rolled back and stands alone: singles need not wait for that.
-    let line = isAtomic || candidates.count >= Self.bulkCountMin ? Self.bulk : Self.singles
+    let line = isAtomic || candidates.count >= Self.bulkCountMin ? shortestBulkLine : Self.singles
     return try await withCheckedThrowingContinuation { continuation in
       lines[line].forming.append(
         Submission(candidates: candidates, bytes: bytes, isAtomic: isAtomic, finish: continuation))
@@ -140,6 +145,10 @@ actor Intake {
         Task(executorPreference: lines[line].executor) { await self.writeUntilEmpty(line) }
       }
     }
+  }
+
+  private var shortestBulkLine: Int {
+    lines.indices.dropFirst().min { lines[$0].load < lines[$1].load }!
   }
 
   private func writeUntilEmpty(_ line: Int) async {

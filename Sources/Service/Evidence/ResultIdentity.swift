@@ -7,13 +7,20 @@ import JSON
 /// is redacted.
 struct ResultIdentity: Sendable, Hashable {
   /// SHA-256 over the source and its own id for the result or, without one, over what was observed and when.
-  let identity: [UInt8]
+  let identity: Hash256
   /// HMAC-SHA-256 of the content. Keyed, so that a short or guessable content cannot be recovered from it.
-  let digest: [UInt8]
+  let digest: Hash256
 
-  init(of result: ProbeResult, digestKey: SymmetricKey) {
+  /// The key in the form that hashing begins with: made once, as that costs as much as the hash of a short content.
+  struct DigestKey: Sendable {
+    fileprivate let begun: HMAC<SHA256>
+
+    init(_ bytes: [UInt8]) { begun = HMAC<SHA256>(key: SymmetricKey(data: bytes)) }
+  }
+
+  init(of result: ProbeResult, digestKey: DigestKey) {
     var identity = FieldHasher(reservingBytes: 256)
-    identity.add(result.source.bytes)
+    identity.add(result.source)
     if let externalID = result.externalID {
       identity.add("external")
       identity.add(externalID)
@@ -25,10 +32,10 @@ struct ResultIdentity: Sendable, Hashable {
       identity.add(result.runID)
       identity.add(String(result.observedAt.milliseconds))
     }
-    self.identity = Array(SHA256.hash(data: identity.bytes))
+    self.identity = Hash256(SHA256.hash(data: identity.bytes))
 
     var content = FieldHasher(reservingBytes: 512)
-    content.add(result.source.bytes)
+    content.add(result.source)
     for text in [
       result.checkID, result.outcome.rawValue,
       result.isObservedAtAssumed ? nil : String(result.observedAt.milliseconds), result.target.address,
@@ -36,7 +43,9 @@ struct ResultIdentity: Sendable, Hashable {
       result.vantage?.asn.map(String.init), result.scanner?.name, result.scanner?.version, result.note,
     ] { content.add(text) }
     content.add(result.evidence.map(canonicalJSON))
-    digest = Array(HMAC<SHA256>.authenticationCode(for: content.bytes, using: digestKey))
+    var code = digestKey.begun
+    code.update(data: content.bytes)
+    digest = Hash256(code.finalize())
   }
 }
 
@@ -57,6 +66,12 @@ struct FieldHasher {
     guard let text else { return bytes.append(0) }
     begin(count: text.utf8.count)
     bytes.append(contentsOf: text.utf8)
+  }
+
+  mutating func add(_ id: Identifier) {
+    begin(count: 16)
+    withUnsafeBytes(of: id.high.bigEndian) { bytes.append(contentsOf: $0) }
+    withUnsafeBytes(of: id.low.bigEndian) { bytes.append(contentsOf: $0) }
   }
 
   private mutating func begin(count: Int) {

@@ -8,8 +8,8 @@ struct ResultStore: Sendable {
   let methodology: Methodology
   let changes: ChangeLog
 
-  /// One result of a batch, ready to be stored.
-  struct Candidate: Sendable {
+  /// One result of a batch, ready to be stored. Handed on as a reference: a result has a dozen texts to retain.
+  final class Candidate: Sendable {
     let stored: StoredResult
     let identity: ResultIdentity
     /// Its evidence as it is stored.
@@ -29,7 +29,7 @@ struct ResultStore: Sendable {
   /// What stands under an identity.
   struct Holder: Sendable {
     let id: Identifier
-    let digest: [UInt8]
+    let digest: Hash256
   }
 
   struct Outcome: Sendable {
@@ -45,7 +45,7 @@ struct ResultStore: Sendable {
 
   struct IdentityKey: Hashable, Sendable {
     let provider: Identifier
-    let identity: [UInt8]
+    let identity: Hash256
   }
 
   /// Stores what is new, folds it into the cells and records the change, in one statement.
@@ -87,14 +87,14 @@ struct ResultStore: Sendable {
     let rows = try await connection.query(
       """
       select i.provider_id, i.identity, i.result_id, i.digest
-      from unnest(\(candidates.map(\.stored.result.provider)), \(candidates.map(\.identity.identity)))
+      from unnest(\(candidates.map { $0.stored.result.provider }), \(candidates.map { $0.identity.identity }))
         as sent (provider_id, identity)
       join result_identity i using (provider_id, identity)
       """
     ) { row in
       (
-        IdentityKey(provider: try row.next(Identifier.self), identity: try row.next([UInt8].self)),
-        Holder(id: try row.next(Identifier.self), digest: try row.next([UInt8].self))
+        IdentityKey(provider: try row.next(Identifier.self), identity: try row.next(Hash256.self)),
+        Holder(id: try row.next(Identifier.self), digest: try row.next(Hash256.self))
       )
     }
     return Dictionary(rows) { first, _ in first }
@@ -102,13 +102,31 @@ struct ResultStore: Sendable {
 
   // MARK: - Reading
 
-  /// The cells of these providers, or of all, under these methodologies.
-  func cells(of providers: [Identifier]?, under methodologies: [String]) async throws -> [StoredCell] {
+  /// The cells of these providers under these methodologies.
+  func cells(of providers: [Identifier], under methodologies: [String]) async throws -> [StoredCell] {
     try await database.query(
       """
-      select \(unsafeRaw: StoredCell.columns) from evidence_cell
-      where methodology = any(\(methodologies))
-        and \(Query(columnOf: "provider_id", isAnyOf: providers))
-      """, StoredCell.decode)
+      select \(unsafeRaw: StoredCell.packedColumns) from evidence_cell
+      where methodology = any(\(methodologies)) and provider_id = any(\(providers))
+      """, into: []
+    ) { $0.append(try StoredCell.unpack(&$1, after: $0.last)) }
   }
+
+  /// Shows the cells of these providers, some thousands at a time: there may be millions. Several statements are under
+  /// way at once, each of the moment at which it runs.
+  func eachCells(
+    of providers: [Identifier], under methodologies: [String], _ take: @escaping @Sendable ([StoredCell]) -> Void
+  ) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      var running = 0
+      for start in stride(from: 0, to: providers.count, by: Self.providersAtOnce) {
+        let some = Array(providers[start..<min(providers.count, start + Self.providersAtOnce)])
+        if running == Self.statementsAtOnce { try await group.next() } else { running += 1 }
+        group.addTask { take(try await cells(of: some, under: methodologies)) }
+      }
+      try await group.waitForAll()
+    }
+  }
+  private static let providersAtOnce = 100
+  private static let statementsAtOnce = 4
 }

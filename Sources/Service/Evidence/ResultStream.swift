@@ -10,13 +10,15 @@ struct ResultStream {
   /// At once: each holds up to two pieces.
   static let streamsCountMax = 64
   /// Lines that are stored at once, and about how many bytes of them.
-  private static let pieceLinesMax = 1_000
+  private static let storedAtOnceMax = 1_000
   private static let pieceBytesMax = 1024 * 1024
 
   private let call: Call
   private let posting: BatchPosting
   private let decoder: ProbeResultDecoder
   private let source: Identifier?
+  /// No more than the key may ever send at once: a piece is counted whole.
+  private let pieceLinesMax: Int
 
   private var splitter = LineSplitter(bytesMax: ProbeResultRoutes.oneBytesMax)
   private var read: [BatchLine] = []
@@ -32,6 +34,7 @@ struct ResultStream {
     posting = BatchPosting(service: service)
     self.decoder = decoder
     source = decoder.principal.sourceID
+    pieceLinesMax = min(Self.storedAtOnceMax, call.principal?.meter?.quota.resultsPerMinute ?? .max)
     report = BatchReport(requestID: call.request.id)
   }
 
@@ -76,7 +79,7 @@ struct ResultStream {
     linesCount += 1
     if case .bytes(let bytes) = line { readBytes += bytes.count }
     read.append(decoder.line(line))
-    if read.count >= Self.pieceLinesMax || readBytes >= Self.pieceBytesMax {
+    if read.count >= pieceLinesMax || readBytes >= Self.pieceBytesMax {
       try await finishStoring()
       try store()
     }

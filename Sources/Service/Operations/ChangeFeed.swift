@@ -157,7 +157,7 @@ actor ChangeFeed {
       return methodology.isComplete
         && (before?.isComplete != true || before?.foldingVersion != methodology.foldingVersion)
     }
-    if !complete.isEmpty { board.apply(try await results.cells(of: nil, under: complete.map(\.id))) }
+    if !complete.isEmpty { try await loadCells(of: registry.providers.map(\.id), under: complete.map(\.id)) }
     if set.active.id != known.active.id {
       // What the lists show is computed before it is asked for.
       for (index, provider) in registry.providers.enumerated() {
@@ -171,12 +171,16 @@ actor ChangeFeed {
     scorer.forget(but: folded)
   }
 
+  private func loadCells(of providers: [Identifier], under methodologies: [String]) async throws {
+    try await results.eachCells(of: providers, under: methodologies) { [board] in board.apply($0) }
+  }
+
   private func loadProviders(_ ids: [Identifier]?, evidence: Bool) async throws {
     let loaded = try await providers.providers(ids)
     for provider in loaded { registry.apply(provider) }
     guard evidence else { return }
     let folded = methodologies.register.folding.methodologies.map(\.id)
-    board.apply(try await results.cells(of: ids, under: folded))
+    try await loadCells(of: ids ?? loaded.map(\.id), under: folded)
     let waivers = try await decisions.waivers(of: ids)
     let incidents = try await decisions.incidents(of: ids)
     let disputes = try await disputes.disputes(of: ids)

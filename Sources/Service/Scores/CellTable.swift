@@ -52,15 +52,26 @@ struct CellTable: Sendable {
   private static let placedCountMax = 16
 
   /// Takes over cells as they are stored, but for those that are here in the same or a later revision.
-  /// - Returns: whether anything changed.
-  mutating func apply(_ cells: [StoredCell], _ names: inout Names) -> Bool {
-    let arriving = cells.map { stored in
-      Row(
-        check: names.checks.number(of: stored.key.check), target: targetNumbers.number(of: stored.key.target),
+  /// - Returns: how many were not here before, and whether anything changed.
+  mutating func apply(_ cells: ArraySlice<StoredCell>, _ names: inout Names) -> (added: Int, hasChanged: Bool) {
+    let before = rows.count
+    var arriving: [Row] = []
+    arriving.reserveCapacity(cells.count)
+    var last: (key: CellKey, row: Row)?
+    for stored in cells {
+      // Many have the check or the target of the one before.
+      let isSameCheck = last?.key.check == stored.key.check
+      let isSameTarget = last?.key.target == stored.key.target
+      let row = Row(
+        check: isSameCheck ? last!.row.check : names.checks.number(of: stored.key.check),
+        target: isSameTarget ? last!.row.target : targetNumbers.number(of: stored.key.target),
         source: names.sources.number(of: stored.key.source), cell: stored.cell, revision: stored.revision)
+      arriving.append(row)
+      last = (stored.key, row)
     }
-    if arriving.count > Self.placedCountMax { return merge(arriving) }
-    return arriving.reduce(false) { place($1) || $0 }
+    let hasChanged =
+      arriving.count > Self.placedCountMax ? merge(arriving) : arriving.reduce(false) { place($1) || $0 }
+    return (rows.count - before, hasChanged)
   }
 
   private mutating func place(_ row: Row) -> Bool {

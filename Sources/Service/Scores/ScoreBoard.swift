@@ -41,9 +41,16 @@ final class ScoreBoard: Sendable {
     var changed: Set<Identifier> = []
     var asOf: Instant?
 
-    mutating func noteChange(of evidence: inout Evidence, _ provider: Identifier) {
-      evidence.generation += 1
-      changeCounts[provider]?.set(evidence.generation)
+    mutating func apply(_ cells: ArraySlice<StoredCell>, of provider: Identifier, under methodology: String) {
+      let (added, hasChanged) =
+        evidence[provider, default: Evidence()].cells[methodology, default: CellTable()].apply(cells, &names)
+      cellCount += added
+      if hasChanged { noteChange(of: provider) }
+    }
+
+    mutating func noteChange(of provider: Identifier) {
+      evidence[provider]!.generation += 1
+      changeCounts[provider]?.set(evidence[provider]!.generation)
       changed.insert(provider)
     }
   }
@@ -86,17 +93,12 @@ final class ScoreBoard: Sendable {
   /// Takes over cells as they are stored. Older revisions than those here change nothing: news may come in any order.
   func apply(_ cells: [StoredCell]) {
     state.withLock { state in
-      for (provider, cells) in Dictionary(grouping: cells, by: \.provider) {
-        // Taken out meanwhile, so that the table is changed in place.
-        var evidence = state.evidence.removeValue(forKey: provider) ?? Evidence()
-        for (methodology, cells) in Dictionary(grouping: cells, by: \.methodology) {
-          var table = evidence.cells.removeValue(forKey: methodology) ?? CellTable()
-          let before = table.count
-          if table.apply(cells, &state.names) { state.noteChange(of: &evidence, provider) }
-          state.cellCount += table.count - before
-          evidence.cells[methodology] = table
-        }
-        state.evidence[provider] = evidence
+      var rest = cells[...]
+      // Mostly those of one provider and methodology come one after the other.
+      while let first = rest.first {
+        let run = rest.prefix { $0.provider == first.provider && $0.methodology == first.methodology }
+        rest = rest[run.endIndex...]
+        state.apply(run, of: first.provider, under: first.methodology)
       }
     }
   }
@@ -130,8 +132,8 @@ final class ScoreBoard: Sendable {
         dispute.voidedAt = dispute.voidedAt ?? known?.voidedAt
         evidence.disputes[dispute.id] = dispute
       }
-      state.noteChange(of: &evidence, provider)
       state.evidence[provider] = evidence
+      state.noteChange(of: provider)
     }
   }
 

@@ -24,6 +24,8 @@ actor ScoreIndex {
   private var lists: [ScoreOrder: (entries: [Entry], isCurrent: Bool)] = [:]
   /// What changed since its entry was made.
   private var changed: Set<Identifier> = []
+  /// Those of `changed` that were only read at the start.
+  private var loaded: Set<Identifier> = []
   /// What time or a source's trust may have changed since.
   private var aged: Set<Identifier> = []
   /// What has an entry made anew that nobody has taken note of yet.
@@ -84,6 +86,12 @@ actor ScoreIndex {
     return list(in: order)
   }
 
+  /// Says that what is here by now was read at the start: it has to be computed, but nothing of it has changed.
+  func begin() {
+    noteChanges()
+    loaded = changed
+  }
+
   /// Brings every entry up to date, in turns between which pages are read.
   func sweep() async {
     noteChanges()
@@ -120,8 +128,9 @@ actor ScoreIndex {
       for order in lists.keys { lists[order]!.isCurrent = false }
       renewed.aged.formUnion(entries.keys)
     }
-    changed.formUnion(scorer.board.takeChanged())
-    changed.formUnion(scorer.registry.takeChangedProviders())
+    let news = scorer.board.takeChanged().union(scorer.registry.takeChangedProviders())
+    changed.formUnion(news)
+    loaded.subtract(news)
     let (minute, sources) = (scorer.clock.now().startOfMinute, scorer.registry.sourceGeneration)
     if minute != self.minute || sources != self.sources {
       (self.minute, self.sources) = (minute, sources)
@@ -136,7 +145,9 @@ actor ScoreIndex {
       changed.subtract(ids)
       aged.subtract(ids)
       place(ids)
-      renewed.changed.formUnion(ids)
+      renewed.changed.formUnion(ids.subtracting(loaded))
+      renewed.aged.formUnion(ids.intersection(loaded))
+      loaded.subtract(ids)
       if !changed.isEmpty { await Task.yield() }
     }
   }

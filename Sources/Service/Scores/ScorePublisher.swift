@@ -56,9 +56,6 @@ actor ScorePublisher {
     lastEventVersion = events.map(\.version).max() ?? 0
     onEvents([], lastEventVersion..<lastEventVersion)
     try await catchUp()
-    await refresh()
-    // All are new here, which says nothing of what has moved them.
-    changed = []
   }
 
   /// Reads what was published since.
@@ -67,7 +64,7 @@ actor ScorePublisher {
       let rows = try await store.published(after: version)
       for row in rows where row.version > published[row.provider]?.version ?? 0 {
         published[row.provider] = row
-        if !isDue(row.provider) { pending.remove(row.provider) }
+        if pending.contains(row.provider), !isDue(row.provider) { pending.remove(row.provider) }
       }
       version = max(version, rows.last?.version ?? 0)
       if rows.count < PublicationStore.rowsCountMax { break }

@@ -1,3 +1,4 @@
+import Glibc
 import Postgres
 import Synchronization
 
@@ -36,24 +37,39 @@ extension Query {
 /// Makes UUIDv7 (RFC 9562, section 5.7) that strictly grow within this process, also within one millisecond and when
 /// the clock is set back: the 12 bits after the version count up within a millisecond (method 1 of section 6.2).
 final class IdentifierGenerator: Sendable {
-  private struct Last { var milliseconds: UInt64 = 0, counter: UInt64 = 0 }
+  private struct Last {
+    var milliseconds: UInt64 = 0, counter: UInt64 = 0
+    /// Drawn from the system many at a time, since each time is a system call.
+    var random: [UInt64] = []
+  }
+  private static let drawnCount = 128
   private let last = Mutex(Last())
 
   func next(at now: Instant) -> Identifier {
-    let (milliseconds, counter) = last.withLock { last in
+    let (milliseconds, counter, random) = last.withLock { last in
       let current = UInt64(max(0, now.milliseconds))
       if current > last.milliseconds {
         // The upper half of the counter is left for counting.
-        last = Last(milliseconds: current, counter: .random(in: 0..<0x800))
+        (last.milliseconds, last.counter) = (current, Self.draw(&last.random) & 0x7FF)
       } else if last.counter < 0xFFF {
         last.counter += 1
       } else {
-        last = Last(milliseconds: last.milliseconds + 1, counter: 0)
+        (last.milliseconds, last.counter) = (last.milliseconds + 1, 0)
       }
-      return (last.milliseconds, last.counter)
+      return (last.milliseconds, last.counter, Self.draw(&last.random))
     }
     let high = milliseconds << 16 | 0x7000 | counter
-    let low = UInt64.random(in: 0...UInt64.max) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    let low = random & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
     return Identifier(high: high, low: low)
+  }
+
+  private static func draw(_ drawn: inout [UInt64]) -> UInt64 {
+    if drawn.isEmpty {
+      drawn = [UInt64](unsafeUninitializedCapacity: drawnCount) { buffer, count in
+        arc4random_buf(buffer.baseAddress!, drawnCount * MemoryLayout<UInt64>.size)
+        count = drawnCount
+      }
+    }
+    return drawn.removeLast()
   }
 }
