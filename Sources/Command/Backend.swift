@@ -44,8 +44,8 @@ struct Backend {
     try await with(options, logger: logger) { backend in
       if backend.isPrivate {
         try await backend.migrate()
-      } else if try await !backend.pending().isEmpty {
-        throw CommandFailure("the database lacks migrations; run `relayrisk migrate` as its owner first")
+      } else {
+        try await backend.checkServable()
       }
       return try await body(backend)
     }
@@ -77,6 +77,19 @@ struct Backend {
     return Backend(
       database: database, connectionString: url, isPrivate: cluster != nil, cluster: cluster, reader: reader,
       loop: loop)
+  }
+
+  /// - Throws: what has to be done first, where another database cannot be worked on.
+  func checkServable() async throws {
+    let lacking = try await ServingRole.lacking(in: database)
+    guard lacking.isEmpty else {
+      throw CommandFailure(
+        "the database's role may not \(lacking.joined(separator: ", ")); run `relayrisk migrate --serve-role` as the "
+          + "owner of the tables")
+    }
+    guard try await pending().isEmpty else {
+      throw CommandFailure("the database lacks migrations; run `relayrisk migrate` as its owner first")
+    }
   }
 
   func pending() async throws -> [Migration] {

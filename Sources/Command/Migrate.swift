@@ -1,4 +1,5 @@
 import ArgumentParser
+import Service
 
 struct Migrate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -9,10 +10,17 @@ struct Migrate: AsyncParsableCommand {
   @Flag(help: "Only reports what is pending; exits with 1 when something is.")
   var check = false
 
+  @Option(
+    help: ArgumentHelp(
+      "A role that there is, to be given exactly what `serve` needs, which is neither migrations nor maintenance. "
+        + "(default: none)", valueName: "role"))
+  var serveRole: String?
+
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
     let onlyChecks = try flag(check, "check")
+    let role = serveRole ?? environment(twin(of: "serve-role"))
     try await Backend.with(common, logger: try common.logger()) { backend in
       if onlyChecks {
         let pending = try await backend.pending()
@@ -20,6 +28,10 @@ struct Migrate: AsyncParsableCommand {
         if !pending.isEmpty { throw ExitCode(1) }
       } else {
         for migration in try await backend.migrate() { print("applied \(migration.version) \(migration.name)") }
+        if let role {
+          try await ServingRole.grant(to: role, in: backend.database)
+          print("granted to \(role)")
+        }
       }
     }
   }

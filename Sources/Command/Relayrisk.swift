@@ -23,7 +23,7 @@ struct Relayrisk: AsyncParsableCommand {
       Completions: relayrisk --generate-completion-script bash (or zsh, fish).
       """,
     subcommands: [
-      Serve.self, Migrate.self, Maintain.self, Keys.self, Import.self, Post.self, Verify.self, Score.self, Demo.self,
-      DatabaseProgram.self,
+      Serve.self, Migrate.self, Maintain.self, Keys.self, Audit.self, Import.self, Post.self, Verify.self, Score.self,
+      Demo.self, DatabaseProgram.self,
     ])
 }

@@ -168,13 +168,9 @@ private struct Following: Service {
     var reported = ""
     while !Task.isCancelled {
       do {
-        if backend.isPrivate { try await backend.migrate() }
-        let pending = try await backend.pending()
-        if pending.isEmpty {
-          try await service.load()
-          return true
-        }
-        throw CommandFailure("the database lacks migrations; run `relayrisk migrate` as its owner")
+        if backend.isPrivate { try await backend.migrate() } else { try await backend.checkServable() }
+        try await service.load()
+        return true
       } catch {
         let reason = "\(error)"
         if reason != reported { logger.error("not ready yet", metadata: ["reason": "\(reason)"]) }

@@ -16,6 +16,7 @@ public final class RiskService: Sendable {
     let identifiers: IdentifierGenerator
     let logger: Logger
     let changes: ChangeLog
+    let audit: AuditLog
     let keys: KeyStore
     let sources: SourceStore
     let providers: ProviderStore
@@ -49,6 +50,7 @@ public final class RiskService: Sendable {
       self.logger = logger
       identifiers = IdentifierGenerator()
       changes = ChangeLog(database: database, instance: identifiers.next(at: clock.now()))
+      audit = AuditLog(database: database)
       keys = KeyStore(database: database, changes: changes)
       sources = SourceStore(database: database, changes: changes)
       providers = ProviderStore(database: database, changes: changes)
@@ -105,6 +107,8 @@ public final class RiskService: Sendable {
     database: Database, reader: EventLoop, clock: Clock, intakeLimits: Intake.Limits, logger: Logger, signOn: SignOn?
   ) throws {
     self.intakeLimits = intakeLimits
+    // Found out now: the system's answer may take a while, and comes from a place that all threads share.
+    _ = Author.command
     parts = Parts(database: database, catalogue: try Catalogue(), clock: clock, logger: logger)
     feed = ChangeFeed(parts)
     self.reader = reader
@@ -186,6 +190,7 @@ public final class RiskService: Sendable {
           try? await Task.sleep(for: .seconds(Horizon.partitionsEverySeconds))
         }
       }
+      group.addTask { [parts] in await AuditHeadLogger(log: parts.audit, logger: parts.logger).run() }
       group.addTask { [parts] in
         await KeyUseWriter(keys: parts.keyRing, store: parts.keys, logger: parts.logger).run()
       }
@@ -229,7 +234,8 @@ public final class RiskService: Sendable {
       MethodologyRoutes(service: self).endpoints, ComparisonRoutes(service: self).endpoints,
       ProviderRoutes(service: self).endpoints, ProviderChangeRoutes(parts: parts).endpoints,
       ProviderTransferRoutes(service: self).endpoints, SourceRoutes(parts: parts).endpoints,
-      ModelRoutes(models: ModelStore(database: parts.database)).endpoints, AdvisoryRoutes(parts: parts).endpoints,
+      ModelRoutes(models: ModelStore(database: parts.database), clock: parts.clock).endpoints,
+      AdvisoryRoutes(parts: parts).endpoints, AuditRoutes(log: parts.audit).endpoints,
       KeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints,
       ProbeResultRoutes(service: self).endpoints, ImportRoutes(service: self).endpoints,
       ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,

@@ -31,6 +31,7 @@ import Testing
     let instant = try #require(newest["recorded_at"].string)
     let before = try await scores(service.client(key: key), at: instant)
     #expect(Set(before).count == 6)
+    let head = try await Program.run(["audit", "head", "--data-dir", service.dataDirectory]).output
 
     // While the service runs.
     let file = service.dataDirectory + ".backup"
@@ -57,6 +58,9 @@ import Testing
     #expect(service.postmaster == nil)
     try await service.start()
     #expect(try await scores(service.client(key: key), at: instant) == before)
+    let kept = head.trimmingCharacters(in: .newlines)
+    let verified = try await Program.run(["audit", "verify", "--head", kept, "--data-dir", service.dataDirectory])
+    #expect(verified.status == 0 && verified.output.hasSuffix("ends at \(head)"), "\(verified)")
     #expect(await service.end(SIGTERM) == 0)
   }
 

@@ -95,6 +95,11 @@ import Testing
     #expect(try await run(["maintain"], [:]).output.contains("results: all are kept, as no retention is set"))
     #expect(try await run(["maintain"], ["RELAYRISK_DRY_RUN": "1"]).errors.contains("true or false"))
     try await twinsOfServeFlags(run)
+    #expect(try await run(["migrate"], ["RELAYRISK_SERVE_ROLE": "nobody-at-all"]).errors.contains("nobody-at-all"))
+    let head = try await run(["audit", "head"], [:]).output.trimmingCharacters(in: .newlines)
+    #expect(head.wholeMatch(of: /[1-9]\d*:[0-9a-f]{64}/) != nil)
+    #expect(try await run(["audit", "verify"], ["RELAYRISK_HEAD": head]).output.hasSuffix("ends at \(head)\n"))
+    #expect(try await run(["audit", "verify"], ["RELAYRISK_HEAD": "x"]).errors.contains("COUNT:HASH"))
     #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
     #expect(try await run(["keys", "list"], ["RELAYRISK_LOG_FORMAT": "xml"]).errors.contains("json or text"))
     let post = ["RELAYRISK_URL": "https://127.0.0.1:1", "RELAYRISK_KEY": "rr_x", "RELAYRISK_TIMEOUT": "0"]
@@ -111,16 +116,16 @@ import Testing
     var flags: Set<Substring> = []
     for command in [
       ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["keys", "rotate"], ["import", "testssl"], ["demo"],
-      ["maintain"], ["post"],
+      ["maintain"], ["post"], ["audit", "head"], ["audit", "verify"],
     ] {
       flags.formUnion(try await Program.run(["help"] + command).output.matches(of: /--[a-z-]+/).map(\.output))
     }
     let known = [
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
       "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run", "--url", "--key-file", "--timeout",
-      "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute",
+      "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute", "--serve-role", "--head",
       "--trusted-proxy", "--oidc-issuer", "--oidc-audience", "--oidc-jwks", "--oidc-roles-claim", "--oidc-role",
-      "--expires-in", "--expires-at", "--address-range", "--overlap",
+      "--expires-in", "--expires-at", "--address-range", "--overlap", "--tls-certificate", "--tls-key",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }
@@ -245,5 +250,45 @@ import Testing
     #expect(applied.output.contains("applied 1 registry"))
     #expect(try await Program.run(["migrate", "--check", "--database-url", url]).status == 0)
     await service.end(SIGTERM)
+  }
+
+  @Test func aDatabaseOfOnesOwnIsServedWithARoleOfFewRights() async throws {
+    let other = RunningService()
+    try await other.start()
+    for statement in ["create database other", "create role serving"] { try await other.sql(statement) }
+    let url = "host=\(try other.socketDirectory) user=relayrisk dbname=other"
+    let serving = "\(url) options='-c role=serving'"
+    #expect(try await Program.run(["migrate", "--database-url", url]).status == 0)
+
+    let service = RunningService()
+    let starting = Task { try await service.start(arguments: ["--database-url", serving]) }
+    _ = try await waitFor("the reason") {
+      service.errors.contains("may not") && service.errors.contains("--serve-role") ? true : nil
+    }
+    let granted = try await Program.run(["migrate", "--database-url", url, "--serve-role", "serving"])
+    #expect(granted.output == "granted to serving\n", "\(granted)")
+    // It waited, and goes on by itself.
+    try await starting.value
+    let key = try await Program.run(
+      ["keys", "create", "--name", "n", "--scope", "admin", "--database-url", serving])
+    let admin = service.client(key: key.output.trimmingCharacters(in: .newlines))
+    #expect(try await admin.post("/v1/sources", #"{"slug":"lab","name":"L"}"#).status == 201)
+    #expect(try await Program.run(["audit", "verify", "--database-url", serving]).status == 0)
+    #expect(try await Program.run(["maintain", "--database-url", serving]).errors.contains("42501"))
+    #expect(try await Program.run(["maintain", "--database-url", url]).status == 0)
+
+    // Somebody writes to the database behind the service's back.
+    let head = try await Program.run(["audit", "head", "--database-url", serving]).output
+      .trimmingCharacters(in: .newlines)
+    _ = try await waitFor("the head in the log") { service.errors.contains("audit log head=") ? true : nil }
+    let psql = [
+      "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", "alter table audit_entry disable trigger all", "-c",
+      "delete from audit_entry where sequence = 2", url,
+    ]
+    #expect(try await Program.run(psql, of: "/usr/bin/psql").status == 0)
+    let found = try await Program.run(["audit", "verify", "--head", head, "--database-url", serving])
+    #expect(found.status == 1 && found.output == "entry 2 is missing\n", "\(found)")
+    await service.end(SIGTERM)
+    await other.end(SIGTERM)
   }
 }

@@ -34,6 +34,16 @@ import Testing
     let connection: Connection
     let large: Set<String>
 
+    init(instance: TestInstance, connection: Connection, large: Set<String>) {
+      (self.instance, self.connection, self.large) = (instance, connection, large)
+    }
+
+    /// The same with another table that is large.
+    init(_ seeded: Seeded, large table: String) {
+      self.init(
+        instance: seeded.instance, connection: seeded.connection, large: seeded.large.union([table]))
+    }
+
     /// With the values known, as the first executions of a statement are planned.
     func plan(_ query: Query) async throws -> Plan {
       Plan(lines: try await connection.query("explain \(query)") { try $0.next(String.self) }, large: large)
@@ -103,9 +113,42 @@ import Testing
     }
   }
 
+  private static let auditEntries = """
+    insert into audit_entry (sequence, recorded_at, actor_key, actor_name, action, object_kind, object_id,
+      previous_hash, hash)
+    select n, date_trunc('second', now()) - (100000 - n) * interval '1 minute',
+      ('0190a000-0000-7000-8000-' || lpad((n % 500)::text, 12, '0'))::uuid, 'seed',
+      case when n % 1000 = 0 then 'key.create' else 'provider.update' end,
+      case when n % 1000 = 0 then 'key' else 'provider' end, 'object-' || n % 5000, sha256('x'), sha256('y')
+    from generate_series(1000, 100000) n;
+    vacuum analyze audit_entry;
+    """
+
+  private func auditLists(_ seeded: Seeded) async throws {
+    for statement in Self.auditEntries.split(separator: ";").dropLast() {
+      try await seeded.connection.executeScript(String(statement))
+    }
+    let (since, until) = (Instant(rfc3339: "2025-01-01T00:00:00Z")!, seeded.instance.service.parts.clock.now())
+    var filters: [String: AuditLog.Filter] = ["all": .init()]
+    filters["actor"] = .init(actor: Identifier(parsing: "0190a000-0000-7000-8000-000000000007"))
+    filters["action"] = .init(action: .keyCreate)
+    filters["kind"] = .init(objectKind: .key)
+    filters["object"] = .init(objectKind: .provider, objectID: "object-7")
+    filters["times"] = .init(since: since, until: until)
+    filters["actor and times"] = .init(actor: filters["actor"]!.actor, since: since, until: until)
+    for (name, filter) in filters {
+      var next = filter
+      next.before = 50_000
+      for filter in [filter, next] {
+        try await seeded.expectBounded("audit log by \(name)", AuditLog.pageQuery(filter, count: 51))
+      }
+    }
+  }
+
   @Test func plansStayBoundedHoweverMuchIsStored() async throws {
     try await withSeeds { seeded in
       try await lists(seeded)
+      try await auditLists(Seeded(seeded, large: "audit_entry"))
       try await resultLists(seeded)
       try await voids(seeded)
     }

@@ -261,6 +261,11 @@ extension RouteCase {
         wrong: ["/result": ["", "no-such", "0190a000-0000-7000-8000-000000000000"], "/reason": ["", text(2_001)]]),
       "GET /v1/disputes": .list(["status": ["", "closed"], "provider": ["", "no-such"]]),
       "GET /v1/disputes/{id}": RouteCase(),
+      "GET /v1/audit-log": .list([
+        "actor": ["", "x"], "action": ["", "provider.delete"], "object_kind": ["", "relay"],
+        "object_id": ["", text(201)], "since": wrongBounds, "until": wrongBounds,
+      ]),
+      "GET /v1/audit-log/head": RouteCase(),
       "PATCH /v1/disputes/{id}": .body(
         ["status": "rejected", "note": "N"], required: ["/status", "/note"],
         wrong: ["/status": ["", "open", "closed"], "/note": ["", text(2_001)]]),

@@ -6,6 +6,8 @@ public struct APIClient: Sendable {
   public let base: String
   /// Sent as the bearer token; nil sends none.
   public var key: String?
+  /// Sent with every request.
+  public var headers: [String: String] = [:]
   /// Whether its exchanges are held against the contract; not those of a test that makes them by the ten thousand.
   private let isRecorded: Bool
 
@@ -15,7 +17,11 @@ public struct APIClient: Sendable {
     self.isRecorded = isRecorded
   }
 
-  public func with(key: String?) -> APIClient { APIClient(base: base, key: key, isRecorded: isRecorded) }
+  public func with(key: String?) -> APIClient {
+    var client = self
+    client.key = key
+    return client
+  }
 
   public var unrecorded: APIClient { APIClient(base: base, key: key, isRecorded: false) }
 
@@ -43,7 +49,8 @@ public struct APIClient: Sendable {
     request.httpMethod = method
     request.timeoutInterval = 60
     if let key { request.setValue("Bearer \(key)", forHTTPHeaderField: "Authorization") }
-    for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
+    let all = self.headers.merging(headers) { $1 }
+    for (name, value) in all { request.setValue(value, forHTTPHeaderField: name) }
     request.httpBody = body
     let (data, response) = try await URLSession.shared.data(for: request)
     let http = response as! HTTPURLResponse

@@ -9,14 +9,14 @@ struct KeyIssuing {
 
   /// - Returns: the key and its text, which is nowhere else from now on.
   func create(
-    name: String, scopes: [Scope], source: Source?, limits: KeyLimits
+    name: String, scopes: [Scope], source: Source?, limits: KeyLimits, by author: Author
   ) async throws -> (key: APIKey, text: String) {
     let now = parts.clock.now()
     let id = parts.identifiers.next(at: now)
     let (text, hash) = PresentedKey.make(id: id)
     let key = APIKey(
       id: id, name: name, scopes: scopes, sourceID: source?.id, secretHash: hash, createdAt: now, limits: limits)
-    try await parts.keys.insert(key)
+    try await parts.keys.insert(key, by: author)
     return (key, text)
   }
 
@@ -32,12 +32,14 @@ struct KeyIssuing {
   /// - Parameter expiresAt: of the successor; nil for as long after now as the former was made for.
   /// - Returns: nil when there is no such key.
   /// - Throws: 409 for a key that is no longer valid or has a successor already.
-  func rotate(_ id: Identifier, overlapSeconds: Int, expiresAt: Instant?) async throws -> Rotation? {
+  func rotate(
+    _ id: Identifier, overlapSeconds: Int, expiresAt: Instant?, by author: Author
+  ) async throws -> Rotation? {
     let now = parts.clock.now()
     let successorID = parts.identifiers.next(at: now)
     let (text, hash) = PresentedKey.make(id: successorID)
     let end = now + Int64(overlapSeconds) * 1000
-    let keys = try await parts.keys.replace(id, at: now) { former in
+    let keys = try await parts.keys.replace(id, by: author, at: now) { former in
       if let holder = former.successorID {
         throw Problem(.conflict, "The key was rotated already: its successor is \(holder).")
       }

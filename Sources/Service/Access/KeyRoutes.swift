@@ -48,7 +48,7 @@ struct KeyRoutes {
     }
     try fields.finish()
     let (key, text) = try await KeyIssuing(parts: parts).create(
-      name: name!, scopes: scopes!, source: source, limits: limits)
+      name: name!, scopes: scopes!, source: source, limits: limits, by: call.author)
     // Stored is stored: when this fails, the change feed reads the key a moment later.
     try? await catchUp()
     return issued(key, text)
@@ -77,7 +77,7 @@ struct KeyRoutes {
     let (patch, readerFaults) = try call.json()
     guard let id = Identifier(parsing: call.path("id").lowercased()) else { throw absent(call) }
     let now = parts.clock.now()
-    let changed = try await parts.keys.setLimits(of: id, at: now) { limits in
+    let changed = try await parts.keys.setLimits(of: id, by: call.author, at: now) { limits in
       var json = JSONWriter()
       json.object { limits.write(to: &$0) }
       var fields = JSONFields(try JSONReader.read(json.bytes).value.merging(patch), faults: readerFaults)
@@ -104,7 +104,7 @@ struct KeyRoutes {
     }
     guard let id = Identifier(parsing: call.path("id").lowercased()),
       let rotated = try await KeyIssuing(parts: parts).rotate(
-        id, overlapSeconds: overlapSeconds ?? KeyIssuing.overlapSecondsDefault, expiresAt: expiresAt)
+        id, overlapSeconds: overlapSeconds ?? KeyIssuing.overlapSecondsDefault, expiresAt: expiresAt, by: call.author)
     else { throw absent(call) }
     try? await catchUp()
     return issued(rotated.successor, rotated.text)
@@ -114,7 +114,7 @@ struct KeyRoutes {
 
   @Sendable private func revoke(_ call: Call) async throws -> Response {
     guard let id = Identifier(parsing: call.path("id").lowercased()),
-      try await parts.keys.revoke(id, at: parts.clock.now())
+      try await parts.keys.revoke(id, by: call.author, at: parts.clock.now())
     else { throw absent(call) }
     try await catchUp()
     return .noContent()

@@ -44,9 +44,11 @@ struct KeyStore: Sendable {
       lastUsedAt: try row.next(Timestamp?.self).map(Instant.init), successorID: try row.next(Identifier?.self))
   }
 
-  func insert(_ key: APIKey) async throws {
+  func insert(_ key: APIKey, by author: Author) async throws {
     try await database.withTransaction { connection in
       try await insert(key, on: connection)
+      try await AuditLog.append(
+        [try AuditChange(.keyCreate, key)], by: author, at: key.createdAt, to: connection)
       try await changes.append(access: true, at: key.createdAt, to: connection)
     }
   }
@@ -66,11 +68,13 @@ struct KeyStore: Sendable {
   /// Changes what a key is limited to, which nobody else changes meanwhile.
   /// - Returns: the key as it is now; nil when there is none.
   func setLimits(
-    of id: Identifier, at now: Instant, _ change: @Sendable (KeyLimits) throws -> KeyLimits
+    of id: Identifier, by author: Author, at now: Instant, _ change: @Sendable (KeyLimits) throws -> KeyLimits
   ) async throws -> APIKey? {
     try await database.withTransaction { connection in
-      guard var key = try await locked(id, on: connection) else { return nil }
-      key.limits = try change(key.limits)
+      guard let before = try await lock(id, on: connection) else { return nil }
+      var key = before
+      key.limits = try change(before.limits)
+      if key.limits == before.limits { return before }
       try await connection.execute(
         """
         update api_key set requests_per_minute = \(key.limits.quota.requestsPerMinute),
@@ -78,32 +82,33 @@ struct KeyStore: Sendable {
           address_ranges = \(key.limits.addressRanges.map(\.description))::text[]::cidr[]
         where id = \(id)
         """)
+      try await AuditLog.append(
+        [try AuditChange(.keyUpdate, key, before: before)], by: author, at: now, to: connection)
       try await changes.append(access: true, at: now, to: connection)
       return key
     }
-  }
-
-  private func locked(_ id: Identifier, on connection: Connection) async throws -> APIKey? {
-    try await connection.query(
-      "select \(unsafeRaw: Self.columns) from api_key where id = \(id) for update", Self.decode
-    ).first
   }
 
   /// Puts another key in the place of one, which ends.
   /// - Parameter succeed: makes the other key, and says when the first one expires.
   /// - Returns: both as they are now; nil when there is no such key.
   func replace(
-    _ id: Identifier, at now: Instant, _ succeed: @Sendable (APIKey) throws -> (successor: APIKey, expiresAt: Instant)
+    _ id: Identifier, by author: Author, at now: Instant,
+    _ succeed: @Sendable (APIKey) throws -> (successor: APIKey, expiresAt: Instant)
   ) async throws -> (former: APIKey, successor: APIKey)? {
     try await database.withTransaction { connection in
-      guard var key = try await locked(id, on: connection) else { return nil }
-      let (successor, expiresAt) = try succeed(key)
+      guard let before = try await lock(id, on: connection) else { return nil }
+      let (successor, expiresAt) = try succeed(before)
+      var key = before
       (key.successorID, key.limits.expiresAt) = (successor.id, expiresAt)
       try await insert(successor, on: connection)
       try await connection.execute(
         """
         update api_key set successor_id = \(successor.id), expires_at = \(expiresAt.timestamp) where id = \(id)
         """)
+      try await AuditLog.append(
+        [try AuditChange(.keyRotate, key, before: before), try AuditChange(.keyCreate, successor)], by: author, at: now,
+        to: connection)
       try await changes.append(access: true, at: now, to: connection)
       return (key, successor)
     }
@@ -125,12 +130,24 @@ struct KeyStore: Sendable {
   }
 
   /// - Returns: false when there is no such key. Revoking again changes nothing.
-  func revoke(_ id: Identifier, at now: Instant) async throws -> Bool {
+  func revoke(_ id: Identifier, by author: Author, at now: Instant) async throws -> Bool {
     try await database.withTransaction { connection in
-      let found = try await connection.execute(
-        "update api_key set revoked_at = coalesce(revoked_at, \(now.timestamp)) where id = \(id)")
-      if found > 0 { try await changes.append(access: true, at: now, to: connection) }
-      return found > 0
+      guard let before = try await lock(id, on: connection) else { return false }
+      if before.isRevoked { return true }
+      try await connection.execute("update api_key set revoked_at = \(now.timestamp) where id = \(id)")
+      var key = before
+      key.revokedAt = now
+      try await AuditLog.append(
+        [try AuditChange(.keyRevoke, key, before: before)], by: author, at: now, to: connection)
+      try await changes.append(access: true, at: now, to: connection)
+      return true
     }
+  }
+
+  /// The key as it is stored, which nobody else changes until the end of the transaction.
+  private func lock(_ id: Identifier, on connection: Connection) async throws -> APIKey? {
+    try await connection.query(
+      "select \(unsafeRaw: Self.columns) from api_key where id = \(id) for update", Self.decode
+    ).first
   }
 }

@@ -48,8 +48,8 @@ struct DisputeRoutes {
       id: parts.identifiers.next(at: now), provider: disputed.result.provider, result: disputed.id,
       source: disputed.result.source, check: disputed.result.checkID,
       countedAt: outcome == .pass || outcome == .fail ? disputed.countedAt : nil, reason: reason!, recordedAt: now,
-      recordedBy: call.caller.auditName, decision: nil)
-    if case .held(let holder) = try await parts.disputes.open(dispute) {
+      recordedBy: call.author.recordedName, decision: nil)
+    if case .held(let holder) = try await parts.disputes.open(dispute, by: call.author) {
       throw Problem(.conflict, "The dispute \(holder) against the result \(disputed.id) is open already.")
     }
     parts.board.apply(disputes: [ScoreBoard.Dispute(dispute, resultVoidedAt: nil)], of: dispute.provider)
@@ -116,8 +116,9 @@ struct DisputeRoutes {
     let note = fields.required("note", VoidRoutes.reason)
     try fields.finish()
     let now = parts.clock.now()
-    let decision = Dispute.Decision(isUpheld: status == .upheld, at: now, by: call.caller.auditName, note: note!)
-    guard let (decided, cells) = try await parts.disputes.decide(dispute, decision) else {
+    let decision = Dispute.Decision(
+      isUpheld: status == .upheld, at: now, by: call.author.recordedName, note: note!)
+    guard let (decided, cells) = try await parts.disputes.decide(dispute, decision, by: call.author) else {
       throw Problem(.conflict, "The dispute \(dispute.id) is decided, and a decision is final.")
     }
     parts.board.apply(cells)

@@ -86,7 +86,7 @@ struct DisputeStore: Sendable {
     case held(by: Identifier)
   }
 
-  func open(_ dispute: Dispute) async throws -> Opening {
+  func open(_ dispute: Dispute, by author: Author) async throws -> Opening {
     try await database.withTransaction { connection in
       let opened = try await connection.query(
         """
@@ -98,6 +98,8 @@ struct DisputeStore: Sendable {
         """
       ) { try $0.next(Identifier.self) }
       guard opened.isEmpty else {
+        try await AuditLog.append(
+          [try AuditChange(.disputeOpen, dispute)], by: author, at: dispute.recordedAt, to: connection)
         try await changes.append(providers: [dispute.provider], at: dispute.recordedAt, to: connection)
         return .opened
       }
@@ -133,7 +135,7 @@ struct DisputeStore: Sendable {
   /// - Returns: the dispute as it is now, and the cells without the result; nil when it was decided before.
   /// - Throws: the 410 of a result that is no longer kept, when it is upheld.
   func decide(
-    _ dispute: Dispute, _ decision: Dispute.Decision
+    _ dispute: Dispute, _ decision: Dispute.Decision, by author: Author
   ) async throws -> (dispute: Dispute, cells: [StoredCell])? {
     let status = decision.isUpheld ? Dispute.Status.upheld : .rejected
     return try await methodologies.folding { set in
@@ -147,13 +149,18 @@ struct DisputeStore: Sendable {
           """, Self.decode)
         guard let ended = decided.first else { return nil }
         var cells: [StoredCell] = []
+        var audited = [
+          try AuditChange(decision.isUpheld ? .disputeUphold : .disputeReject, ended, before: dispute)
+        ]
         if decision.isUpheld {
           let voiding = Voiding(at: decision.at, by: decision.by, reason: "The dispute \(dispute.id) was upheld.")
-          let (voided, changed) = try await voids.void(
-            VoidStore.Selection(result: (dispute.provider, dispute.result)), voiding, under: set, on: connection)
+          let selection = VoidStore.Selection(result: (dispute.provider, dispute.result))
+          let (voided, changed) = try await voids.void(selection, voiding, under: set, on: connection)
           if voided.isEmpty { try await checkNotDropped(dispute, on: connection) }
+          audited += try voided.map { try AuditChange(selection, voiding, count: $0.count) }
           cells = changed
         }
+        try await AuditLog.append(audited, by: author, at: decision.at, to: connection)
         try await changes.append(
           providers: [dispute.provider], foldedUnder: set, at: decision.at, to: connection)
         return (ended, cells)

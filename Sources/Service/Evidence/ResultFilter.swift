@@ -55,7 +55,7 @@ struct ResultFilter: Sendable {
   }
 
   /// Any time will do for a bound, also one to come.
-  private static func instant(_ field: JSONField) throws -> Instant {
+  static func instant(_ field: JSONField) throws -> Instant {
     guard let instant = Instant(rfc3339: try field.string()) else {
       throw field.fault("must be a time as RFC 3339 writes it, such as 2026-11-23T08:00:00.000Z")
     }

@@ -31,9 +31,9 @@ struct VoidRoutes {
     guard let id = Identifier(parsing: call.path("id").lowercased()), let before = try await parts.results.result(id)
     else { throw absent }
     if before.voided == nil {
-      let voiding = Voiding(at: parts.clock.now(), by: call.caller.auditName, reason: reason!)
+      let voiding = Voiding(at: parts.clock.now(), by: call.author.recordedName, reason: reason!)
       let (_, cells) = try await store.void(
-        VoidStore.Selection(result: (before.result.provider, id)), voiding)
+        VoidStore.Selection(result: (before.result.provider, id)), voiding, by: call.author)
       try await takeOver(cells)
     }
     // Read again, because someone else may have voided it first.
@@ -78,8 +78,8 @@ struct VoidRoutes {
     }
     try fields.finish()
 
-    let voiding = Voiding(at: now, by: call.caller.auditName, reason: reason!)
-    let (matched, cells) = try await store.void(selection, voiding, isDryRun: isDryRun)
+    let voiding = Voiding(at: now, by: call.author.recordedName, reason: reason!)
+    let (matched, cells) = try await store.void(selection, voiding, isDryRun: isDryRun, by: call.author)
     try await takeOver(cells)
     var json = JSONWriter()
     json.object { json in

@@ -36,22 +36,25 @@ struct VoidStore: Sendable {
   /// - Parameter isDryRun: only counts them.
   /// - Returns: how many, and the cells as they are now.
   func void(
-    _ selection: Selection, _ voiding: Voiding, isDryRun: Bool = false
+    _ selection: Selection, _ voiding: Voiding, isDryRun: Bool = false, by author: Author
   ) async throws -> (count: Int, cells: [StoredCell]) {
     try await methodologies.folding { set in
       try await database.withTransaction { connection in
         let (voided, cells) = try await void(selection, voiding, isDryRun: isDryRun, under: set, on: connection)
-        if !voided.isEmpty, !isDryRun {
+        let count = voided.reduce(0) { $0 + $1.count }
+        if count > 0, !isDryRun {
+          try await AuditLog.append(
+            [try AuditChange(selection, voiding, count: count)], by: author, at: voiding.at, to: connection)
           try await changes.append(
             providers: Array(Set(voided.map(\.place.provider))).sorted(), foldedUnder: set, at: voiding.at,
             to: connection)
         }
-        return (voided.reduce(0) { $0 + $1.count }, cells)
+        return (count, cells)
       }
     }
   }
 
-  /// The same within a transaction of the caller, who adds the change as its last statement.
+  /// The same within a transaction of the caller, who adds to the audit log and the change as its last statements.
   /// - Parameter set: what results are folded under in that transaction.
   func void(
     _ selection: Selection, _ voiding: Voiding, isDryRun: Bool = false, under set: FoldingSet,

@@ -59,8 +59,8 @@ struct MethodologyRoutes {
     let now = parts.clock.now()
     let added = StoredMethodology(
       scoring: scoring, status: .draft, foldingVersion: nil, isComplete: false, recordedAt: now,
-      recordedBy: call.caller.auditName, changedAt: now, changedBy: call.caller.auditName)
-    let isNew = try await parts.methodologyStore.insert(added)
+      recordedBy: call.author.recordedName, changedAt: now, changedBy: call.author.recordedName)
+    let isNew = try await parts.methodologyStore.insert(added, by: call.author)
     try await service.feed.catchUp()
     let stored = try parts.methodologies.existing(scoring.id)
     guard isNew || stored.scoring.hasContent(of: scoring) else {
@@ -85,7 +85,7 @@ struct MethodologyRoutes {
     try fields.finish()
     let status = StoredMethodology.Status(rawValue: target!.rawValue)!
     let id = call.path("id")
-    let author = call.caller.auditName
+    let author = call.author
     let changed = try await parts.methodologyStore.change(id, at: parts.clock.now(), by: author) { methodology in
       try call.requireMatch { methodology.write(to: &$0) }
       try methodology.become(status)
@@ -100,7 +100,7 @@ struct MethodologyRoutes {
   }
 
   /// Folds what was stored before, and says that the cells are complete; unless it was retired meanwhile.
-  private func complete(_ methodology: StoredMethodology, by author: String) async throws {
+  private func complete(_ methodology: StoredMethodology, by author: Author) async throws {
     try await CellBackfill(database: parts.database).run(methodology.scoring.methodology)
     _ = try await parts.methodologyStore.change(methodology.id, at: parts.clock.now(), by: author) { stored in
       if stored.foldingVersion == methodology.foldingVersion { stored.isComplete = true }

@@ -17,14 +17,22 @@ struct MethodologyStore: Sendable {
     // A standby takes no statement that might write.
     let isThere = try await database.query("select exists (select from methodology)") { try $0.next(Bool.self) }
     if isThere[0] { return }
-    try await database.execute(
-      """
-      insert into methodology (id, document, hash, status, folding_version, is_complete, recorded_at, recorded_by,
-        changed_at, changed_by)
-      values (\(shipped.id), \(String(decoding: shipped.document, as: UTF8.self)), \(shipped.hash), 'active', 0, true,
-        \(now.timestamp), 'relayrisk', \(now.timestamp), 'relayrisk')
-      on conflict (id) do nothing
-      """)
+    let methodology = StoredMethodology(
+      scoring: shipped, status: .active, foldingVersion: 0, isComplete: true, recordedAt: now,
+      recordedBy: "relayrisk", changedAt: now, changedBy: "relayrisk")
+    try await database.withTransaction { connection in
+      let count = try await connection.execute(
+        """
+        insert into methodology (id, document, hash, status, folding_version, is_complete, recorded_at, recorded_by,
+          changed_at, changed_by)
+        values (\(shipped.id), \(String(decoding: shipped.document, as: UTF8.self)), \(shipped.hash), 'active', 0, true,
+          \(now.timestamp), \(methodology.recordedBy), \(now.timestamp), \(methodology.changedBy))
+        on conflict (id) do nothing
+        """)
+      if count == 0 { return }
+      try await AuditLog.append(
+        [try AuditChange(.methodologyCreate, methodology)], by: .command, at: now, to: connection)
+    }
   }
 
   /// All of them and the version of their set, as of one instant.
@@ -58,11 +66,11 @@ struct MethodologyStore: Sendable {
   // MARK: - Changes
 
   /// - Returns: false when one of this id is stored already; nothing is stored then.
-  func insert(_ methodology: StoredMethodology) async throws -> Bool {
+  func insert(_ methodology: StoredMethodology, by author: Author) async throws -> Bool {
     try await database.withTransaction { connection in
       // What is dropped from now on is carried on under it too.
       try await RetentionStore.keepResults(on: connection)
-      let count = try await connection.execute(
+      let horizons = try await connection.query(
         """
         insert into methodology (id, document, hash, status, recorded_at, recorded_by, changed_at, changed_by,
           evidence_from)
@@ -70,9 +78,14 @@ struct MethodologyStore: Sendable {
           \(methodology.scoring.hash), \(methodology.status.rawValue), \(methodology.recordedAt.timestamp),
           \(methodology.recordedBy), \(methodology.changedAt.timestamp), \(methodology.changedBy),
           (select horizon from retention))
-        on conflict (id) do nothing
-        """)
-      if count == 0 { return false }
+        on conflict (id) do nothing returning evidence_from
+        """
+      ) { try $0.next(Timestamp?.self).map(Instant.init) }
+      guard let horizon = horizons.first else { return false }
+      var stored = methodology
+      stored.evidenceFrom = horizon
+      try await AuditLog.append(
+        [try AuditChange(.methodologyCreate, stored)], by: author, at: methodology.recordedAt, to: connection)
       try await changes.append(methodologies: true, at: methodology.recordedAt, to: connection)
       return true
     }
@@ -83,7 +96,7 @@ struct MethodologyStore: Sendable {
   ///   that was active a shadow.
   /// - Returns: it as it is now; nil when there is none of this id.
   func change(
-    _ id: String, at now: Instant, by author: String, _ change: (inout StoredMethodology) throws -> Void
+    _ id: String, at now: Instant, by author: Author, _ change: (inout StoredMethodology) throws -> Void
   ) async throws -> StoredMethodology? {
     let known = Dictionary(uniqueKeysWithValues: register.current.all.map { ($0.id, $0.scoring) })
     return try await database.withTransaction { connection in
@@ -98,15 +111,21 @@ struct MethodologyStore: Sendable {
       try change(&after)
       if after.status == before.status, after.isComplete == before.isComplete { return before }
       let statusChanged = after.status != before.status
-      if statusChanged { (after.changedAt, after.changedBy) = (now, author) }
+      if statusChanged { (after.changedAt, after.changedBy) = (now, author.recordedName) }
       let willFold = after.status == .shadow || after.status == .active
       after.foldingVersion = willFold ? before.foldingVersion ?? version + 1 : nil
+      var audited: [AuditChange] = []
       if statusChanged, after.status == .active {
+        // Exactly one is active.
+        let active = rows.first { $0.0.status == .active }!.0
+        var shadow = active
+        (shadow.status, shadow.changedAt, shadow.changedBy) = (.shadow, now, author.recordedName)
         try await connection.execute(
           """
-          update methodology set status = 'shadow', changed_at = \(now.timestamp), changed_by = \(author)
-          where status = 'active'
+          update methodology set status = 'shadow', changed_at = \(now.timestamp), changed_by = \(shadow.changedBy)
+          where id = \(shadow.id)
           """)
+        audited.append(try AuditChange(.methodologyUpdate, shadow, before: active))
       }
       try await connection.execute(
         """
@@ -115,6 +134,9 @@ struct MethodologyStore: Sendable {
           changed_by = \(after.changedBy)
         where id = \(id)
         """)
+      audited.append(
+        try AuditChange(statusChanged ? .methodologyUpdate : .methodologyComplete, after, before: before))
+      try await AuditLog.append(audited, by: author, at: now, to: connection)
       try await changes.append(methodologies: true, at: now, to: connection)
       return after
     }

@@ -28,7 +28,9 @@ extension RiskService {
     name: String, scopes: [Scope], source reference: String?, limits: KeyLimits = KeyLimits()
   ) async throws -> String {
     let source = try reference.map(existingSource)
-    return try await KeyIssuing(parts: parts).create(name: name, scopes: scopes, source: source, limits: limits).text
+    return try await KeyIssuing(parts: parts).create(
+      name: name, scopes: scopes, source: source, limits: limits, by: .command
+    ).text
   }
 
   public func listKeys() async throws -> [ListedKey] {
@@ -53,7 +55,7 @@ extension RiskService {
     do {
       guard let identifier = Identifier(parsing: id.lowercased()),
         let rotated = try await KeyIssuing(parts: parts).rotate(
-          identifier, overlapSeconds: overlapSeconds, expiresAt: expiresAt),
+          identifier, overlapSeconds: overlapSeconds, expiresAt: expiresAt, by: .command),
         let end = rotated.former.limits.expiresAt
       else { throw Self.noSuchKey(id) }
       return (rotated.text, end)
@@ -71,7 +73,7 @@ extension RiskService {
 
   public func revokeKey(_ id: String) async throws {
     guard let identifier = Identifier(parsing: id.lowercased()),
-      try await parts.keys.revoke(identifier, at: parts.clock.now())
+      try await parts.keys.revoke(identifier, by: .command, at: parts.clock.now())
     else { throw Self.noSuchKey(id) }
   }
 

@@ -60,7 +60,7 @@ extension RiskService {
       let source = Source(
         id: parts.identifiers.next(at: now), slug: example.slug, name: example.name, trust: example.trust,
         status: .active, version: 1, createdAt: now, updatedAt: now)
-      guard try await parts.sources.insert(source, by: Self.demoTag) else {
+      guard try await parts.sources.insert(source, by: .command, as: Self.demoTag) else {
         throw CommandFault(description: "the source \(source.slug) was registered at the same time; run it again")
       }
       parts.registry.apply(source)
@@ -89,7 +89,7 @@ extension RiskService {
         updatedAt: now)
       return Result<_, Problem>.success(ProviderStore.Arrival(provider: provider, isStatusSent: true))
     }
-    let (entries, added) = try await parts.providers.add(arrivals, at: now)
+    let (entries, added) = try await parts.providers.add(arrivals, by: .command, at: now)
     for case .rejected(let problem) in entries { throw CommandFault(description: problem.detail) }
     for provider in added { parts.registry.apply(provider) }
   }
@@ -127,7 +127,7 @@ extension RiskService {
           id: parts.identifiers.next(at: now), check: waiver.check, recordedAt: now,
           expiresAt: now + Int64(waiver.days) * Self.dayMilliseconds, revokedAt: nil),
         reason: waiver.reason, recordedBy: Self.demoTag, revokedBy: nil, revokedNote: nil)
-      try await parts.decisions.insert(record, of: provider.id)
+      try await parts.decisions.insert(record, of: provider.id, by: .command)
       parts.board.apply(waivers: [record.waiver], of: provider.id)
     }
     let incidents = try await parts.decisions.incidents(of: [provider.id])[provider.id] ?? []
@@ -136,7 +136,7 @@ extension RiskService {
         incident: ScoreBoard.Incident(
           id: parts.identifiers.next(at: now), concern: incident.concern, recordedAt: now, closedAt: nil),
         summary: incident.summary, recordedBy: Self.demoTag, closedBy: nil, closedNote: nil)
-      try await parts.decisions.insert(record, of: provider.id)
+      try await parts.decisions.insert(record, of: provider.id, by: .command)
       parts.board.apply(incidents: [record.incident], of: provider.id)
     }
   }

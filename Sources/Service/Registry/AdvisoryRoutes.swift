@@ -30,13 +30,16 @@ struct Advisory: Sendable {
 struct AdvisoryStore: Sendable {
   let database: Database
 
-  func insert(_ advisory: Advisory) async throws {
-    try await database.execute(
-      """
-      insert into advisory (id, issuer, title, published_at, concerns, summary, url)
-      values (\(advisory.id), \(advisory.issuer), \(advisory.title), \(advisory.publishedAt.timestamp),
-        \(advisory.concerns), \(advisory.summary), \(advisory.url))
-      """)
+  func insert(_ advisory: Advisory, by author: Author, at now: Instant) async throws {
+    try await database.withTransaction { connection in
+      try await connection.execute(
+        """
+        insert into advisory (id, issuer, title, published_at, concerns, summary, url)
+        values (\(advisory.id), \(advisory.issuer), \(advisory.title), \(advisory.publishedAt.timestamp),
+          \(advisory.concerns), \(advisory.summary), \(advisory.url))
+        """)
+      try await AuditLog.append([try AuditChange(advisory)], by: author, at: now, to: connection)
+    }
   }
 
   /// A page in the order of ids.
@@ -97,7 +100,7 @@ struct AdvisoryRoutes {
     let advisory = Advisory(
       id: parts.identifiers.next(at: now), issuer: issuer!, title: title!, publishedAt: publishedAt!,
       concerns: concerns!, summary: summary!, url: url)
-    try await advisories.insert(advisory)
+    try await advisories.insert(advisory, by: call.author, at: now)
     var json = JSONWriter()
     advisory.write(to: &json)
     return .document(json.bytes, status: 201, headers: [("Location", "/v1/advisories/\(advisory.id)")])

@@ -63,9 +63,20 @@ struct ModelStore: Sendable {
 
   /// Stores the model in the place of `before`.
   /// - Returns: false when what is stored is no longer `before`; nothing is stored then.
-  func put(_ model: Model, over before: Model?) async throws -> Bool {
+  func put(_ model: Model, over before: Model?, by author: Author, at now: Instant) async throws -> Bool {
+    if model == before { return true }
+    return try await database.withTransaction { connection in
+      guard try await store(model, over: before, on: connection) else { return false }
+      let action = before == nil ? AuditAction.modelCreate : .modelUpdate
+      try await AuditLog.append(
+        [try AuditChange(action, model, before: before)], by: author, at: now, to: connection)
+      return true
+    }
+  }
+
+  private func store(_ model: Model, over before: Model?, on connection: Connection) async throws -> Bool {
     guard let before else {
-      return try await database.execute(
+      return try await connection.execute(
         """
         insert into model (id, vendor, name, origin, tier, coding_index)
         values (\(model.id.text), \(model.vendor), \(model.name), \(model.origin.rawValue), \(model.tier.rawValue),
@@ -73,7 +84,7 @@ struct ModelStore: Sendable {
         on conflict (id) do nothing
         """) == 1
     }
-    return try await database.execute(
+    return try await connection.execute(
       """
       update model set vendor = \(model.vendor), name = \(model.name), origin = \(model.origin.rawValue),
         tier = \(model.tier.rawValue), coding_index = \(model.codingIndex)
@@ -94,6 +105,7 @@ struct ModelStore: Sendable {
 /// `/v1/models`.
 struct ModelRoutes {
   let models: ModelStore
+  let clock: Clock
 
   var endpoints: [Endpoint] {
     [
@@ -143,7 +155,7 @@ struct ModelRoutes {
     } else if call.request.headers["If-Match"] != nil {
       throw Problem(.preconditionFailed, "There is no such model yet, so no ETag of it is current.")
     }
-    guard try await models.put(model, over: before) else {
+    guard try await models.put(model, over: before, by: call.author, at: clock.now()) else {
       throw Problem(.conflict, "The model was changed by someone else at the same time. Read it and try again.")
     }
     return before == nil ? respond(model, status: 201) : respond(model)

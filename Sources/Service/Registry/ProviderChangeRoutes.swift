@@ -53,8 +53,7 @@ struct ProviderChangeRoutes {
       provider.version += 1
       provider.updatedAt = parts.clock.now()
       do {
-        let hostsChanged = provider.details.hosts != before.details.hosts
-        guard try await parts.providers.update(provider, hostsChanged: hostsChanged) else { continue }
+        guard try await parts.providers.update(provider, over: before, by: call.author) else { continue }
       } catch let taken as ProviderStore.Taken {
         throw Problem(taken)
       }

@@ -33,7 +33,7 @@ struct ProviderRoutes {
       updatedAt: now)
     let version: Int
     do {
-      version = try await parts.providers.insert(provider)
+      version = try await parts.providers.insert(provider, by: call.author)
     } catch let taken as ProviderStore.Taken {
       throw Problem(taken)
     }

@@ -17,7 +17,7 @@ extension ProviderStore {
   /// Stores what is new, all in one transaction.
   /// - Returns: what became of each arrival, and the providers that were added.
   func add(
-    _ arrivals: [Result<Arrival, Problem>], at now: Instant
+    _ arrivals: [Result<Arrival, Problem>], by author: Author, at now: Instant
   ) async throws -> (entries: [BatchOutcome.Entry], added: [Provider]) {
     let valid = arrivals.compactMap { try? $0.get().provider }
     for _ in 0..<Self.attemptsMax {
@@ -28,6 +28,8 @@ extension ProviderStore {
           let entries = arrivals.map { arrival in holdings.decide(arrival, &added) }
           if !added.isEmpty {
             try await insert(added, at: now, on: connection)
+            try await AuditLog.append(
+              try added.map { try AuditChange(.providerImport, $0) }, by: author, at: now, to: connection)
             try await changes.append(providers: added.map(\.id), at: now, to: connection)
           }
           return (entries, added)

@@ -15,12 +15,14 @@ struct ProviderStore: Sendable {
   /// Stores a new provider.
   /// - Returns: the version of the change.
   /// - Throws: `Taken` with every slug and host that another holds; nothing is stored then.
-  func insert(_ provider: Provider) async throws -> Int {
+  func insert(_ provider: Provider, by author: Author) async throws -> Int {
     do {
       return try await database.withTransaction { connection in
         let holders = try await holders(against: provider, in: connection)
         if !holders.isEmpty { throw Taken(holders: holders) }
         try await insert(provider, on: connection)
+        try await AuditLog.append(
+          [try AuditChange(.providerCreate, provider)], by: author, at: provider.createdAt, to: connection)
         return try await changes.append(providers: [provider.id], at: provider.createdAt, to: connection)
       }
     } catch PostgresError.server(let error) where error.code == "23505" {
@@ -30,20 +32,24 @@ struct ProviderStore: Sendable {
     }
   }
 
-  /// Stores a changed provider when its version is still the one before.
+  /// Stores a changed provider when its version is still that of `before`.
   /// - Returns: false when someone else changed it meanwhile; nothing is stored then.
   /// - Throws: `Taken` with every slug and host that another holds; nothing is stored then.
-  func update(_ provider: Provider, hostsChanged: Bool) async throws -> Bool {
+  func update(_ provider: Provider, over before: Provider, by author: Author) async throws -> Bool {
     do {
       return try await database.withTransaction { connection in
         // First, because its lock makes changes of one provider wait for each other.
         guard try await replace(provider, on: connection) else { return false }
         let holders = try await holders(against: provider, in: connection)
         if !holders.isEmpty { throw Taken(holders: holders) }
-        if hostsChanged {
+        if provider.details.hosts != before.details.hosts {
           try await connection.execute("delete from provider_host where provider_id = \(provider.id)")
           try await insertHosts(of: provider, on: connection)
         }
+        let isRetired = provider.status == .retired && before.status != .retired
+        try await AuditLog.append(
+          [try AuditChange(isRetired ? .providerRetire : .providerUpdate, provider, before: before)], by: author,
+          at: provider.updatedAt, to: connection)
         try await changes.append(providers: [provider.id], at: provider.updatedAt, to: connection)
         return true
       }

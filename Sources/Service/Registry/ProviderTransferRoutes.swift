@@ -59,7 +59,10 @@ struct ProviderTransferRoutes {
           isStatusSent: sent.status != nil)
       }
     }
-    let (entries, added) = try await parts.providers.add(arrivals, at: now)
+    // Off the request's loop: thousands of audit entries take a while to write.
+    let (entries, added) = try await service.computing { [parts] in
+      try await parts.providers.add(arrivals, by: call.author, at: now)
+    }
     for provider in added { parts.registry.apply(provider) }
     return .json(BatchOutcome(entries: entries).encoded(requestID: call.request.id))
   }

@@ -39,7 +39,7 @@ struct SourceRoutes {
     let source = Source(
       id: parts.identifiers.next(at: now), slug: slug!, name: name!, trust: trust ?? Self.defaultTrust,
       status: status ?? .active, version: 1, createdAt: now, updatedAt: now)
-    guard try await parts.sources.insert(source, by: call.caller.auditName) else {
+    guard try await parts.sources.insert(source, by: call.author, as: call.author.recordedName) else {
       throw Problem(.conflict, "Already taken: slug \(source.slug) belongs to the source \(source.slug).")
     }
     parts.registry.apply(source)
@@ -64,9 +64,7 @@ struct SourceRoutes {
     if source != before {
       source.version += 1
       source.updatedAt = parts.clock.now()
-      let isStored = try await parts.sources.update(
-        source, trustChanged: source.trust != before.trust, by: call.caller.auditName)
-      guard isStored else {
+      guard try await parts.sources.update(source, over: before, by: call.author) else {
         throw Problem(.conflict, "The source was changed by someone else at the same time. Read it and try again.")
       }
       parts.registry.apply(source)

@@ -6,7 +6,8 @@ struct SourceStore: Sendable {
   let changes: ChangeLog
 
   /// - Returns: false when another source has the slug; nothing is stored then.
-  func insert(_ source: Source, by author: String) async throws -> Bool {
+  /// - Parameter recordedName: how the author stands beside the trust.
+  func insert(_ source: Source, by author: Author, as recordedName: String) async throws -> Bool {
     try await database.withTransaction { connection in
       let inserted = try await connection.execute(
         """
@@ -16,15 +17,17 @@ struct SourceStore: Sendable {
         on conflict (slug) do nothing
         """)
       guard inserted == 1 else { return false }
-      try await appendTrust(of: source, by: author, on: connection)
+      try await appendTrust(of: source, by: recordedName, on: connection)
+      try await AuditLog.append(
+        [try AuditChange(.sourceCreate, source)], by: author, at: source.updatedAt, to: connection)
       try await changes.append(access: true, at: source.updatedAt, to: connection)
       return true
     }
   }
 
-  /// Stores a changed source when its version is still the one before.
+  /// Stores a changed source when its version is still that of `before`.
   /// - Returns: false when someone else changed it meanwhile; nothing is stored then.
-  func update(_ source: Source, trustChanged: Bool, by author: String) async throws -> Bool {
+  func update(_ source: Source, over before: Source, by author: Author) async throws -> Bool {
     try await database.withTransaction { connection in
       let updated = try await connection.execute(
         """
@@ -33,7 +36,11 @@ struct SourceStore: Sendable {
         where id = \(source.id) and version = \(source.version - 1)
         """)
       guard updated == 1 else { return false }
-      if trustChanged { try await appendTrust(of: source, by: author, on: connection) }
+      if source.trust != before.trust {
+        try await appendTrust(of: source, by: author.recordedName, on: connection)
+      }
+      try await AuditLog.append(
+        [try AuditChange(.sourceUpdate, source, before: before)], by: author, at: source.updatedAt, to: connection)
       try await changes.append(access: true, at: source.updatedAt, to: connection)
       return true
     }

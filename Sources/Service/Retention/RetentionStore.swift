@@ -88,6 +88,8 @@ struct RetentionStore: Sendable {
       try await dropTables(of: month, on: connection)
       try await connection.execute("update retention set horizon = greatest(horizon, \(month.until.timestamp))")
       try await connection.execute("delete from carried_cell where voided_at <= \(month.until.timestamp)")
+      try await AuditLog.append(
+        [try AuditChange(dropping: month, count: count)], by: .command, at: now, to: connection)
       try await changes.append(horizon: true, at: now, to: connection)
       return count
     }

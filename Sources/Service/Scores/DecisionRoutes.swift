@@ -53,8 +53,8 @@ struct DecisionRoutes {
     let record = WaiverRecord(
       waiver: ScoreBoard.Waiver(
         id: parts.identifiers.next(at: now), check: check!, recordedAt: now, expiresAt: expiresAt!, revokedAt: nil),
-      reason: reason!, recordedBy: call.caller.auditName, revokedBy: nil, revokedNote: nil)
-    try await parts.decisions.insert(record, of: provider.id)
+      reason: reason!, recordedBy: call.author.recordedName, revokedBy: nil, revokedNote: nil)
+    try await parts.decisions.insert(record, of: provider.id, by: call.author)
     parts.board.apply(waivers: [record.waiver], of: provider.id)
     var json = JSONWriter()
     record.write(to: &json, now: now)
@@ -81,7 +81,7 @@ struct DecisionRoutes {
     let note = try call.parameters.field("note").map(VoidRoutes.reason)
     let (provider, record) = try await end("waiver", call) { id, provider in
       try await parts.decisions.revokeWaiver(
-        id, of: provider, by: call.caller.auditName, note: note, at: parts.clock.now())
+        id, of: provider, by: call.author, note: note, at: parts.clock.now())
     }
     parts.board.apply(waivers: [record.waiver], of: provider)
     return .noContent()
@@ -100,8 +100,8 @@ struct DecisionRoutes {
     let record = IncidentRecord(
       incident: ScoreBoard.Incident(
         id: parts.identifiers.next(at: now), concern: concern!, recordedAt: now, closedAt: nil),
-      summary: summary!, recordedBy: call.caller.auditName, closedBy: nil, closedNote: nil)
-    try await parts.decisions.insert(record, of: provider.id)
+      summary: summary!, recordedBy: call.author.recordedName, closedBy: nil, closedNote: nil)
+    try await parts.decisions.insert(record, of: provider.id, by: call.author)
     parts.board.apply(incidents: [record.incident], of: provider.id)
     var json = JSONWriter()
     record.write(to: &json)
@@ -116,7 +116,7 @@ struct DecisionRoutes {
     let note = try Self.note(call)
     let (provider, record) = try await end("incident", call) { id, provider in
       try await parts.decisions.closeIncident(
-        id, of: provider, by: call.caller.auditName, note: note, at: parts.clock.now())
+        id, of: provider, by: call.author, note: note, at: parts.clock.now())
     }
     parts.board.apply(incidents: [record.incident], of: provider)
     var json = JSONWriter()
@@ -166,31 +166,36 @@ extension DecisionRoutes {
 extension WaiverRecord {
   fileprivate func write(to json: inout JSONWriter, now: Instant) {
     json.object { json in
-      json.member("id", waiver.id.description)
-      json.member("check", waiver.check)
-      json.member("reason", reason)
-      json.member("recorded_at", waiver.recordedAt.rfc3339)
-      json.member("recorded_by", recordedBy)
-      json.member("expires_at", waiver.expiresAt.rfc3339)
-      json.member("revoked_at", waiver.revokedAt?.rfc3339)
-      json.member("revoked_by", revokedBy)
-      json.member("revoked_note", revokedNote)
+      writeMembers(to: &json)
       json.member("in_force", waiver.isInForce(at: now))
     }
+  }
+
+  /// Without what depends on the time.
+  func writeMembers(to json: inout JSONWriter) {
+    json.member("id", waiver.id.description)
+    json.member("check", waiver.check)
+    json.member("reason", reason)
+    json.member("recorded_at", waiver.recordedAt.rfc3339)
+    json.member("recorded_by", recordedBy)
+    json.member("expires_at", waiver.expiresAt.rfc3339)
+    json.member("revoked_at", waiver.revokedAt?.rfc3339)
+    json.member("revoked_by", revokedBy)
+    json.member("revoked_note", revokedNote)
   }
 }
 
 extension IncidentRecord {
-  fileprivate func write(to json: inout JSONWriter) {
-    json.object { json in
-      json.member("id", incident.id.description)
-      json.member("concern", incident.concern)
-      json.member("summary", summary)
-      json.member("recorded_at", incident.recordedAt.rfc3339)
-      json.member("recorded_by", recordedBy)
-      json.member("closed_at", incident.closedAt?.rfc3339)
-      json.member("closed_by", closedBy)
-      json.member("closed_note", closedNote)
-    }
+  fileprivate func write(to json: inout JSONWriter) { json.object(writeMembers) }
+
+  func writeMembers(to json: inout JSONWriter) {
+    json.member("id", incident.id.description)
+    json.member("concern", incident.concern)
+    json.member("summary", summary)
+    json.member("recorded_at", incident.recordedAt.rfc3339)
+    json.member("recorded_by", recordedBy)
+    json.member("closed_at", incident.closedAt?.rfc3339)
+    json.member("closed_by", closedBy)
+    json.member("closed_note", closedNote)
   }
 }

@@ -24,16 +24,34 @@ struct DecisionStore: Sendable {
   let database: Database
   let changes: ChangeLog
 
-  /// Runs a statement that changes a decision of a provider, and records the change unless there was none.
-  /// - Returns: the decision as it is now.
-  private func change<Record: Sendable>(
-    _ statement: Query, of provider: Identifier, at now: Instant,
-    _ decode: @Sendable @escaping (inout Row) throws -> Record
+  /// Runs a statement that stores a decision about a provider, and records it.
+  private func insert(
+    _ statement: Query, _ change: AuditChange, of provider: Identifier, by author: Author, at now: Instant
+  ) async throws {
+    try await database.withTransaction { connection in
+      try await connection.execute(statement)
+      try await AuditLog.append([change], by: author, at: now, to: connection)
+      try await changes.append(providers: [provider], at: now, to: connection)
+    }
+  }
+
+  /// Ends a decision, unless it has ended before.
+  /// - Parameters:
+  ///   - locking: selects the decision, which nobody else changes then.
+  ///   - ending: returns it as it is afterwards.
+  /// - Returns: the decision as it is now; nil when there is none.
+  private func end<Record: Sendable>(
+    _ locking: Query, hasEnded: (Record) -> Bool, _ ending: Query, of provider: Identifier, by author: Author,
+    at now: Instant, _ decode: @Sendable @escaping (inout Row) throws -> Record,
+    _ change: (_ before: Record, _ after: Record) throws -> AuditChange
   ) async throws -> Record? {
     try await database.withTransaction { connection in
-      let changed = try await connection.query(statement, decode)
-      if !changed.isEmpty { try await changes.append(providers: [provider], at: now, to: connection) }
-      return changed.first
+      guard let before = try await connection.query(locking, decode).first else { return nil }
+      if hasEnded(before) { return before }
+      let after = try await connection.query(ending, decode)[0]
+      try await AuditLog.append([try change(before, after)], by: author, at: now, to: connection)
+      try await changes.append(providers: [provider], at: now, to: connection)
+      return after
     }
   }
 
@@ -75,29 +93,32 @@ struct DecisionStore: Sendable {
     """
   }
 
-  func insert(_ record: WaiverRecord, of provider: Identifier) async throws {
+  func insert(_ record: WaiverRecord, of provider: Identifier, by author: Author) async throws {
     let waiver = record.waiver
-    _ = try await change(
+    try await insert(
       """
       insert into waiver (id, provider_id, check_id, reason, recorded_at, recorded_by, expires_at)
       values (\(waiver.id), \(provider), \(waiver.check), \(record.reason), \(waiver.recordedAt.timestamp),
         \(record.recordedBy), \(waiver.expiresAt.timestamp))
-      returning \(unsafeRaw: Self.waiverColumns)
-      """, of: provider, at: waiver.recordedAt, Self.waiver)
+      """, try AuditChange(.waiverCreate, record, of: provider), of: provider, by: author, at: waiver.recordedAt)
   }
 
   /// Ends a waiver; one that is revoked already stays as it is.
   /// - Returns: the waiver as it is now; nil when the provider has none of that id.
   func revokeWaiver(
-    _ id: Identifier, of provider: Identifier, by author: String, note: String?, at now: Instant
+    _ id: Identifier, of provider: Identifier, by author: Author, note: String?, at now: Instant
   ) async throws -> WaiverRecord? {
-    try await change(
+    try await end(
       """
-      update waiver set revoked_by = case when revoked_at is null then \(author) else revoked_by end,
-        revoked_note = case when revoked_at is null then \(note) else revoked_note end,
-        revoked_at = coalesce(revoked_at, \(now.timestamp))
-      where id = \(id) and provider_id = \(provider) returning \(unsafeRaw: Self.waiverColumns)
-      """, of: provider, at: now, Self.waiver)
+      select \(unsafeRaw: Self.waiverColumns) from waiver
+      where id = \(id) and provider_id = \(provider) for update
+      """, hasEnded: { $0.waiver.revokedAt != nil },
+      """
+      update waiver
+      set revoked_by = \(author.recordedName), revoked_note = \(note), revoked_at = \(now.timestamp)
+      where id = \(id) returning \(unsafeRaw: Self.waiverColumns)
+      """, of: provider, by: author, at: now, Self.waiver
+    ) { try AuditChange(.waiverRevoke, $1, before: $0, of: provider) }
   }
 
   // MARK: - Incidents
@@ -137,28 +158,31 @@ struct DecisionStore: Sendable {
     """
   }
 
-  func insert(_ record: IncidentRecord, of provider: Identifier) async throws {
+  func insert(_ record: IncidentRecord, of provider: Identifier, by author: Author) async throws {
     let incident = record.incident
-    _ = try await change(
+    try await insert(
       """
       insert into incident (id, provider_id, concern, summary, recorded_at, recorded_by)
       values (\(incident.id), \(provider), \(incident.concern), \(record.summary),
         \(incident.recordedAt.timestamp), \(record.recordedBy))
-      returning \(unsafeRaw: Self.incidentColumns)
-      """, of: provider, at: incident.recordedAt, Self.incident)
+      """, try AuditChange(.incidentOpen, record, of: provider), of: provider, by: author, at: incident.recordedAt)
   }
 
   /// Ends an incident; one that is closed already stays as it is.
   /// - Returns: the incident as it is now; nil when the provider has none of that id.
   func closeIncident(
-    _ id: Identifier, of provider: Identifier, by author: String, note: String?, at now: Instant
+    _ id: Identifier, of provider: Identifier, by author: Author, note: String?, at now: Instant
   ) async throws -> IncidentRecord? {
-    try await change(
+    try await end(
       """
-      update incident set closed_by = case when closed_at is null then \(author) else closed_by end,
-        closed_note = case when closed_at is null then \(note) else closed_note end,
-        closed_at = coalesce(closed_at, \(now.timestamp))
-      where id = \(id) and provider_id = \(provider) returning \(unsafeRaw: Self.incidentColumns)
-      """, of: provider, at: now, Self.incident)
+      select \(unsafeRaw: Self.incidentColumns) from incident
+      where id = \(id) and provider_id = \(provider) for update
+      """, hasEnded: { $0.incident.closedAt != nil },
+      """
+      update incident
+      set closed_by = \(author.recordedName), closed_note = \(note), closed_at = \(now.timestamp)
+      where id = \(id) returning \(unsafeRaw: Self.incidentColumns)
+      """, of: provider, by: author, at: now, Self.incident
+    ) { try AuditChange(.incidentClose, $1, before: $0, of: provider) }
   }
 }

@@ -1,0 +1,202 @@
+import JSON
+
+/// What can be done to a thing: the closed vocabulary of the audit log.
+enum AuditAction: String, Sendable, CaseIterable {
+  case providerCreate = "provider.create"
+  case providerImport = "provider.import"
+  case providerUpdate = "provider.update"
+  case providerRetire = "provider.retire"
+  case sourceCreate = "source.create"
+  case sourceUpdate = "source.update"
+  case modelCreate = "model.create"
+  case modelUpdate = "model.update"
+  case advisoryCreate = "advisory.create"
+  case keyCreate = "key.create"
+  case keyUpdate = "key.update"
+  case keyRotate = "key.rotate"
+  case keyRevoke = "key.revoke"
+  case methodologyCreate = "methodology.create"
+  case methodologyUpdate = "methodology.update"
+  case methodologyComplete = "methodology.complete"
+  case waiverCreate = "waiver.create"
+  case waiverRevoke = "waiver.revoke"
+  case incidentOpen = "incident.open"
+  case incidentClose = "incident.close"
+  case disputeOpen = "dispute.open"
+  case disputeUphold = "dispute.uphold"
+  case disputeReject = "dispute.reject"
+  case resultVoid = "result.void"
+  /// Many at once.
+  case resultsVoid = "results.void"
+  /// A month that is older than results are kept for.
+  case resultsDrop = "results.drop"
+
+  /// What stands before the point.
+  var objectKind: AuditObjectKind { AuditObjectKind(rawValue: String(rawValue.prefix { $0 != "." }))! }
+}
+
+enum AuditObjectKind: String, Sendable, CaseIterable {
+  case provider, source, model, advisory, key, methodology, waiver, incident, dispute, result
+  /// Those that were selected together.
+  case results
+}
+
+/// What is done to one thing, to be written down with who does it.
+struct AuditChange: Sendable {
+  let action: AuditAction
+  /// Nil for results that were selected together.
+  let objectID: String?
+  /// The object in canonical JSON, without secrets and evidence; nil where there was or is none.
+  let before: [UInt8]?
+  let after: [UInt8]?
+
+  init(
+    _ action: AuditAction, _ objectID: String?, before: ((inout JSONWriter) -> Void)? = nil,
+    after: ((inout JSONWriter) -> Void)?
+  ) throws {
+    self.action = action
+    self.objectID = objectID
+    self.before = try before.map(Self.canonical)
+    self.after = try after.map(Self.canonical)
+  }
+
+  private static func canonical(_ write: (inout JSONWriter) -> Void) throws -> [UInt8] {
+    var json = JSONWriter()
+    write(&json)
+    return try JSONReader.read(json.bytes).value.canonical
+  }
+}
+
+// What is said of each kind of thing. Here it can be seen that no secret, no hash of one and no evidence is among it.
+extension AuditChange {
+  init(_ action: AuditAction, _ provider: Provider, before: Provider? = nil) throws {
+    try self.init(action, provider.id.description, before: before.map { $0.write }, after: provider.write)
+  }
+
+  init(_ action: AuditAction, _ source: Source, before: Source? = nil) throws {
+    try self.init(action, source.id.description, before: before.map { $0.write }, after: source.write)
+  }
+
+  init(_ action: AuditAction, _ model: Model, before: Model? = nil) throws {
+    try self.init(action, model.id.text, before: before.map { $0.write }, after: model.write)
+  }
+
+  init(_ advisory: Advisory) throws {
+    try self.init(.advisoryCreate, advisory.id.description, after: advisory.write)
+  }
+
+  init(_ action: AuditAction, _ key: APIKey, before: APIKey? = nil) throws {
+    try self.init(action, key.id.description, before: before.map { $0.writeRecord }, after: key.writeRecord)
+  }
+
+  /// Without the document, which never changes and which the hash names.
+  init(_ action: AuditAction, _ methodology: StoredMethodology, before: StoredMethodology? = nil) throws {
+    try self.init(
+      action, methodology.id, before: before.map { before in { before.write(to: &$0, withDocument: false) } },
+      after: { methodology.write(to: &$0, withDocument: false) })
+  }
+
+  init(_ action: AuditAction, _ waiver: WaiverRecord, before: WaiverRecord? = nil, of provider: Identifier) throws {
+    try self.init(
+      action, waiver.waiver.id.description,
+      before: before.map { before in { before.writeRecord(to: &$0, of: provider) } },
+      after: { waiver.writeRecord(to: &$0, of: provider) })
+  }
+
+  init(
+    _ action: AuditAction, _ incident: IncidentRecord, before: IncidentRecord? = nil, of provider: Identifier
+  ) throws {
+    try self.init(
+      action, incident.incident.id.description,
+      before: before.map { before in { before.writeRecord(to: &$0, of: provider) } },
+      after: { incident.writeRecord(to: &$0, of: provider) })
+  }
+
+  init(_ action: AuditAction, _ dispute: Dispute, before: Dispute? = nil) throws {
+    try self.init(action, dispute.id.description, before: before.map { $0.writeRecord }, after: dispute.writeRecord)
+  }
+
+  /// - Parameter count: how many results were voided, one at least.
+  init(_ selection: VoidStore.Selection, _ voiding: Voiding, count: Int) throws {
+    try self.init(selection.result == nil ? .resultsVoid : .resultVoid, selection.result?.id.description) { json in
+      json.object { json in
+        if let result = selection.result {
+          json.member("provider_id", result.provider.description)
+        } else {
+          json.member("source_id", selection.source?.description)
+          json.member("run_id", selection.runID)
+          json.member("received_from", selection.receivedFrom?.rfc3339)
+          json.member("received_until", selection.receivedUntil?.rfc3339)
+          json.member("voided", count)
+        }
+        json.member("recorded_at", voiding.at.rfc3339)
+        json.member("recorded_by", voiding.by)
+        json.member("reason", voiding.reason)
+      }
+    }
+  }
+
+  init(dropping month: ResultMonth, count: Int) throws {
+    try self.init(.resultsDrop, nil) { json in
+      json.object { json in
+        json.member("month", month.name)
+        json.member("results", count)
+      }
+    } after: { json in
+      json.object { $0.member("horizon", month.until.rfc3339) }
+    }
+  }
+}
+
+extension APIKey {
+  fileprivate func writeRecord(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", id.description)
+      json.member("name", name)
+      json.array("scopes", scopes) { $0.value($1.rawValue) }
+      json.member("source_id", sourceID?.description)
+      json.member("created_at", createdAt.rfc3339)
+      json.member("revoked_at", revokedAt?.rfc3339)
+      json.member("successor_id", successorID?.description)
+      limits.write(to: &json)
+    }
+  }
+}
+
+extension WaiverRecord {
+  fileprivate func writeRecord(to json: inout JSONWriter, of provider: Identifier) {
+    json.object { json in
+      json.member("provider_id", provider.description)
+      writeMembers(to: &json)
+    }
+  }
+}
+
+extension IncidentRecord {
+  fileprivate func writeRecord(to json: inout JSONWriter, of provider: Identifier) {
+    json.object { json in
+      json.member("provider_id", provider.description)
+      writeMembers(to: &json)
+    }
+  }
+}
+
+extension Dispute {
+  /// With ids, which stay, where the API has slugs.
+  fileprivate func writeRecord(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", id.description)
+      json.member("status", status.rawValue)
+      json.member("provider_id", provider.description)
+      json.member("result", result.description)
+      json.member("source_id", source.description)
+      json.member("check", check)
+      json.member("reason", reason)
+      json.member("recorded_at", recordedAt.rfc3339)
+      json.member("recorded_by", recordedBy)
+      json.member("decided_at", decision?.at.rfc3339)
+      json.member("decided_by", decision?.by)
+      json.member("note", decision?.note)
+    }
+  }
+}
