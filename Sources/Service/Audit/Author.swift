@@ -3,8 +3,8 @@ import HTTPServer
 
 /// Who changes something, and by which request: what the audit log says of it.
 struct Author: Sendable, Equatable {
-  /// The key that was called with, or of a token what stands for its subject. Nil for the command: the program, run by a user of the operating system, whether as
-  /// a subcommand or as the service of its own accord.
+  /// The key that was called with, or of a token what stands for its subject. Nil for the command: the program, run by
+  /// a user of the operating system, whether as a subcommand or as the service of its own accord.
   let keyID: Identifier?
   /// The key's, as it is now, the token's holder's, or the user's.
   let name: String
@@ -35,7 +35,7 @@ extension Call {
   /// - Precondition: the route's requirement demands a key.
   var author: Author {
     Author(
-      keyID: caller.keyID, name: caller.subject == nil ? caller.keyName : caller.auditName, peer: request.head.peer.address,
-      requestID: Identifier(parsing: request.id), recordedName: caller.auditName)
+      keyID: caller.keyID, name: caller.subject == nil ? caller.keyName : caller.auditName,
+      peer: request.head.peer.address, requestID: Identifier(parsing: request.id), recordedName: caller.auditName)
   }
 }
