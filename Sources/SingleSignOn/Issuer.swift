@@ -86,16 +86,16 @@ public final class Issuer: Sendable {
 
   private func begin(_ state: inout State, at moment: Int64) -> Task<Void, Never> {
     state.attemptedAt = moment
-    let task = Task(executorPreference: loop) { self.read() }
+    let task = Task(executorPreference: loop) { await self.read() }
     state.running = task
     return task
   }
 
-  private func read() {
+  private func read() async {
     do throws(KeySetFault) {
       let document = try location.read { Task.isCancelled }
       let isSame = state.withLock { $0.document == document }
-      let keys = isSame ? nil : try KeySet(document)
+      let keys = isSame ? nil : try await KeySet(document)
       if let keys { take(keys, document) }
       let wasLost = finish(nil) != nil
       if wasLost || keys != nil { logger.info("the issuer's keys were read", metadata: ["from": "\(location)"]) }

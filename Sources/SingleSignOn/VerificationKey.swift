@@ -1,71 +1,59 @@
-import Crypto
-import CryptoExtras
 import JSON
+import JWTKit
 
 /// A public key that signatures are checked with. Which algorithm it is for is the key's to say, never the token's.
 struct VerificationKey: Sendable {
-  private enum Material {
-    case rsa(_RSA.Signing.PublicKey)
-    case p256(P256.Signing.PublicKey)
-    case ed25519(Curve25519.Signing.PublicKey)
-  }
-
   let algorithm: SigningAlgorithm
-  private let material: Material
+  private let verifier: any JWTAlgorithm
 
   /// Beyond this a single check takes long.
   private static let rsaModulusBytesMax = 1024
 
   /// A JSON Web Key (RFC 7517).
   /// - Returns: nil for a key of another kind or use, of which an issuer may have some, and for one that is none.
-  init?(_ key: JSONObject) {
+  init?(_ key: JSONObject) async {
     if let use = key["use"], use != .string("sig") { return nil }
     if let operations = key["key_ops"] {
       guard case .array(let operations) = operations, operations.contains(.string("verify")) else { return nil }
     }
-    guard let material = Self.material(key) else { return nil }
-    self.material = material
-    algorithm =
-      switch material {
-      case .rsa: .rs256
-      case .p256: .es256
-      case .ed25519: .edDSA
-      }
+    guard let (algorithm, publicKey) = Self.publicKey(key) else { return nil }
     if let named = key["alg"], named != .string(algorithm.rawValue) { return nil }
+    // A collection of one key: who picks among several is `KeySet`, which never falls back to a default.
+    guard let collection = try? await JWTKeyCollection().add(jwk: publicKey),
+      let verifier = try? await collection.getKey(for: Self.identifier)
+    else { return nil }
+    self.algorithm = algorithm
+    self.verifier = verifier
   }
 
-  private static func material(_ key: JSONObject) -> Material? {
-    func bytes(_ name: String) -> [UInt8]? {
-      guard case .string(let text) = key[name] else { return nil }
-      return Base64URL.decode(text)
+  private static let identifier = JWKIdentifier(string: "key")
+
+  /// The public members alone, which are read more strictly here than JWTKit does: each value has one text, and no key
+  /// is larger than it has to be.
+  private static func publicKey(_ key: JSONObject) -> (SigningAlgorithm, JWK)? {
+    func text(_ name: String, bytes lengths: ClosedRange<Int>) -> String? {
+      guard case .string(let text) = key[name], let bytes = Base64URL.decode(text), lengths ~= bytes.count else {
+        return nil
+      }
+      return text
     }
     switch (key["kty"], key["crv"]) {
     case (.string("RSA"), _):
-      // At least 2,048 bits, or it is refused.
-      guard let n = bytes("n"), let e = bytes("e"), n.count <= rsaModulusBytesMax, e.count <= 8 else { return nil }
-      return (try? _RSA.Signing.PublicKey(n: n, e: e)).map(Material.rsa)
+      // At least 2,048 bits, or JWTKit refuses it.
+      guard let n = text("n", bytes: 256...rsaModulusBytesMax), let e = text("e", bytes: 1...8) else { return nil }
+      return (.rs256, .rsa(.rs256, identifier: identifier, modulus: n, exponent: e))
     case (.string("EC"), .string("P-256")):
-      guard let x = bytes("x"), let y = bytes("y"), x.count == 32, y.count == 32 else { return nil }
-      return (try? P256.Signing.PublicKey(x963Representation: [4] + x + y)).map(Material.p256)
+      guard let x = text("x", bytes: 32...32), let y = text("y", bytes: 32...32) else { return nil }
+      return (.es256, .ecdsa(.es256, identifier: identifier, x: x, y: y, curve: .p256))
     case (.string("OKP"), .string("Ed25519")):
-      guard let x = bytes("x") else { return nil }
-      return (try? Curve25519.Signing.PublicKey(rawRepresentation: x)).map(Material.ed25519)
+      guard let x = text("x", bytes: 32...32) else { return nil }
+      return (.edDSA, .octetKeyPair(.eddsa, identifier: identifier, x: x, y: nil, curve: .ed25519))
     default: return nil
     }
   }
 
   func isValid(_ signature: [UInt8], of message: [UInt8]) -> Bool {
-    switch material {
-    case .rsa(let key):
-      key.isValidSignature(
-        _RSA.Signing.RSASignature(rawRepresentation: signature), for: SHA256.hash(data: message),
-        padding: .insecurePKCS1v1_5)
-    case .p256(let key):
-      (try? P256.Signing.ECDSASignature(rawRepresentation: signature)).map {
-        key.isValidSignature($0, for: SHA256.hash(data: message))
-      } ?? false
-    case .ed25519(let key): key.isValidSignature(signature, for: message)
-    }
+    (try? verifier.verify(signature, signs: message)) ?? false
   }
 }
 
@@ -81,7 +69,7 @@ struct KeySet: Sendable {
 
   /// - Parameter document: a JSON Web Key Set.
   /// - Throws: why it is none, or has no key that can be used.
-  init(_ document: [UInt8]) throws(KeySetFault) {
+  init(_ document: [UInt8]) async throws(KeySetFault) {
     let (value, faults): (JSONValue, [JSONFault])
     do throws(JSONSyntaxError) {
       (value, faults) = try JSONReader.read(document)
@@ -95,7 +83,7 @@ struct KeySet: Sendable {
     guard listed.count <= Self.keysCountMax else { throw KeySetFault("it has more than \(Self.keysCountMax) keys") }
     var keys: [String: [VerificationKey]] = [:]
     for case .object(let member) in listed {
-      guard case .string(let id) = member["kid"], let key = VerificationKey(member) else { continue }
+      guard case .string(let id) = member["kid"], let key = await VerificationKey(member) else { continue }
       // Of keys of different kinds (RFC 7517, 4.5); two of one kind could not be told apart.
       guard keys[id]?.contains(where: { $0.algorithm == key.algorithm }) != true else {
         throw KeySetFault("two keys for \(key.algorithm.rawValue) have the id \(id)")

@@ -6,9 +6,7 @@ enum ImportRules {
     "RiskModel": ["Glibc", "JSON"],
     "HTTPServer": ["CGnuTLS", "CMicroHTTPD", "CZlib", "EventLoop", "Glibc", "JSON", "Logging", "Synchronization"],
     "HTTPClient": ["CCurl"],
-    "SingleSignOn": [
-      "Crypto", "CryptoExtras", "EventLoop", "Glibc", "HTTPClient", "JSON", "Logging", "Synchronization",
-    ],
+    "SingleSignOn": ["EventLoop", "Glibc", "HTTPClient", "JSON", "JWTKit", "Logging", "Synchronization"],
     "Postgres": ["CLibPQ", "EventLoop", "Glibc", "Logging", "Synchronization"],
     "Service": [
       "CIDN2", "CPublicSuffix", "CShippedFiles", "Crypto", "EventLoop", "Glibc", "HTTPServer", "JSON", "Logging",
