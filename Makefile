@@ -68,6 +68,15 @@ soak: ## Keeps up the tests under load for SOAK_SECONDS each, and kills service 
 	RELAYRISK_SOAK_SECONDS=$(SOAK_SECONDS) swift test --skip-build $(FEW) \
 	  --filter 'ConsistencyTests|OutageTests|ContentionTests|EndToEndTests.*FaultTests'
 
+# Inputs made for each reader of what anybody can send; `make test` makes a few thousand.
+EXECUTIONS ?= 1000000
+
+.PHONY: fuzz
+fuzz: ## Gives each reader of what anybody can send EXECUTIONS inputs made from a corpus.
+	@deploy/debian/install-packages test
+	swift build --build-tests
+	RELAYRISK_FUZZ_EXECUTIONS=$(EXECUTIONS) swift test --skip-build --filter HostileInputTests
+
 .PHONY: conformance
 conformance: ## Holds the service against its description with made-up requests, and its TLS against testssl.sh.
 	@deploy/debian/install-packages conformance

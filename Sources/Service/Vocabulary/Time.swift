@@ -81,8 +81,13 @@ extension Instant {
     guard let offsetMinutes = scanner.offsetMinutes(), scanner.isAtEnd else { return nil }
     let days = daysSince1970(year: Int64(year), month: month, day: day)
     let seconds = days * 86_400 + Int64(hour * 3600 + (minute - offsetMinutes) * 60 + second)
+    // In UTC it may lie in a year that RFC 3339 cannot write.
+    guard Self.writtenSeconds.contains(seconds) else { return nil }
     self.init(milliseconds: seconds * 1000 + Int64(fraction))
   }
+
+  private static let writtenSeconds =
+    daysSince1970(year: 0, month: 1, day: 1) * 86_400..<daysSince1970(year: 10_000, month: 1, day: 1) * 86_400
 }
 
 // MARK: - The calendar
