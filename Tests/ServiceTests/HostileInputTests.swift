@@ -25,7 +25,8 @@ import Testing
       do {
         if try read(input) { accepted += 1 }
       } catch {
-        Issue.record("\(name), seed \(seed), execution \(execution): \(error): \(String(decoding: input, as: UTF8.self))")
+        let text = String(decoding: input, as: UTF8.self)
+        Issue.record("\(name), seed \(seed), execution \(execution): \(error): \(text)")
         return
       }
     }
