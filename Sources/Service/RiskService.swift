@@ -151,8 +151,9 @@ public final class RiskService: Sendable {
           store: parts.results, methodologies: parts.methodologyStore, changes: parts.changes, board: parts.board,
           clock: parts.clock, metrics: parts.intakeMetrics, logger: parts.logger,
           readChanges: { [feed] in feed.readSoon() }),
-        clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey, metrics: parts.intakeMetrics,
-        limits: intakeLimits, loop: parts.database.loop)
+        clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey,
+        redactor: Redactor(key: Redactor.key(from: digestKey)), metrics: parts.intakeMetrics, limits: intakeLimits,
+        loop: parts.database.loop)
     }
   }
 

@@ -48,6 +48,7 @@ actor Intake {
   private let clock: Clock
   private let identifiers: IdentifierGenerator
   private let digestKey: ResultIdentity.DigestKey
+  private let redactor: Redactor
   private let limits: Limits
 
   private var lines: [Line]
@@ -74,13 +75,14 @@ actor Intake {
   static let resultBytes = 512
 
   init(
-    writer: BatchWriter, clock: Clock, identifiers: IdentifierGenerator, digestKey: [UInt8], metrics: IntakeMetrics,
-    limits: Limits, loop: EventLoop
+    writer: BatchWriter, clock: Clock, identifiers: IdentifierGenerator, digestKey: [UInt8], redactor: Redactor,
+    metrics: IntakeMetrics, limits: Limits, loop: EventLoop
   ) {
     self.writer = writer
     self.clock = clock
     self.identifiers = identifiers
     self.digestKey = ResultIdentity.DigestKey(digestKey)
+    self.redactor = redactor
     self.metrics = metrics
     self.limits = limits
     self.loop = loop
@@ -99,9 +101,9 @@ actor Intake {
   ) async throws -> [Disposition] {
     if results.isEmpty { return [] }
     // Hashing is done before the actor is entered, where it would hold up everybody else's posts, and that of many off
-    // the loop, which answers requests.
+    // the loop, which answers requests; and so is evidence, which is looked through for secrets.
     let (candidates, bytes) =
-      results.count < Self.bulkCountMin
+      results.count < Self.bulkCountMin && results.allSatisfy({ $0.evidence == nil })
       ? self.candidates(results)
       : await withTaskExecutorPreference(globalConcurrentExecutor) { self.candidates(results) }
     return try await join(candidates, bytes, isAtomic: isAtomic, isStream: isStream)
@@ -112,7 +114,8 @@ actor Intake {
     var bytes = results.count * Self.resultBytes
     let candidates = results.map { result in
       let candidate = ResultStore.Candidate(
-        StoredResult(id: identifiers.next(at: receivedAt), receivedAt: receivedAt, result: result),
+        StoredResult(
+          id: identifiers.next(at: receivedAt), receivedAt: receivedAt, result: redactor.redacted(result)),
         ResultIdentity(of: result, digestKey: digestKey))
       bytes += candidate.evidence?.count ?? 0
       return candidate

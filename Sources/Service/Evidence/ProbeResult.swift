@@ -29,9 +29,9 @@ struct ProbeResult: Sendable {
   let runID: String?
   let vantage: Vantage?
   let scanner: Scanner?
-  let note: String?
-  /// An object, as it was sent.
-  let evidence: JSONValue?
+  var note: String?
+  /// An object, as it was sent; as it is stored, without the secrets that were known as such.
+  var evidence: JSONValue?
 
   static let evidenceBytesMax = 64 * 1024
 }
