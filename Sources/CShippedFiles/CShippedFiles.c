@@ -45,6 +45,9 @@ static const unsigned char migrations_0010_quotas_sql[] = {
 static const unsigned char migrations_0011_decay_sql[] = {
 #embed "../../migrations/0011_decay.sql"
 };
+static const unsigned char migrations_0012_evidence_keys_sql[] = {
+#embed "../../migrations/0012_evidence_keys.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -64,6 +67,7 @@ static const ShippedFile files[] = {
     {"migrations/0009_retention.sql", migrations_0009_retention_sql, sizeof migrations_0009_retention_sql},
     {"migrations/0010_quotas.sql", migrations_0010_quotas_sql, sizeof migrations_0010_quotas_sql},
     {"migrations/0011_decay.sql", migrations_0011_decay_sql, sizeof migrations_0011_decay_sql},
+    {"migrations/0012_evidence_keys.sql", migrations_0012_evidence_keys_sql, sizeof migrations_0012_evidence_keys_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

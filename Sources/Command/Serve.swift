@@ -63,7 +63,8 @@ struct Serve: AsyncParsableCommand {
     let address = try inherited?.address ?? address
     raiseDescriptorLimit()
     try await Backend.with(common, logger: logger) { backend in
-      let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
+      let service = try RiskService(
+        database: backend.database, masterKey: backend.masterKey, reader: backend.reader, logger: logger)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
           services: [

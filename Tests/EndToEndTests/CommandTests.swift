@@ -97,6 +97,9 @@ import Testing
     #expect(try await run(["serve"], ["RELAYRISK_LISTEN": "nowhere"]).errors.contains("nowhere"))
     #expect(try await run(["serve"], ["RELAYRISK_CORS_ORIGIN": "portal"]).errors.contains("portal"))
     #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
+    let missing = try await run(["keys", "list"], ["RELAYRISK_MASTER_KEY_FILE": "/nonexistent"])
+    #expect(missing.status != 0 && missing.errors.contains("/nonexistent"))
+    #expect(try await run(["keys", "list"], ["RELAYRISK_MASTER_KEY": "short"]).errors.contains("Base64"))
     #expect(try await run(["keys", "list"], ["RELAYRISK_LOG_FORMAT": "xml"]).errors.contains("json or text"))
     let post = ["RELAYRISK_URL": "https://127.0.0.1:1", "RELAYRISK_KEY": "rr_x", "RELAYRISK_TIMEOUT": "0"]
     for (twin, value, sentence) in [
@@ -120,6 +123,7 @@ import Testing
       "--name", "--scope", "--source", "--provider", "--check", "--listen", "--database-url", "--data-dir",
       "--log-format", "--cors-origin", "--help", "--retention-months", "--dry-run", "--url", "--key-file", "--timeout",
       "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute",
+      "--master-key-file",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }

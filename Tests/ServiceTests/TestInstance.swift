@@ -64,6 +64,9 @@ var quietLogger: Logger {
   return logger
 }
 
+/// What evidence is encrypted under in tests.
+let testMasterKey = MasterKey(base64: String(repeating: "A", count: 43) + "=")!
+
 /// A clock that a test sets.
 final class TestClock: Sendable {
   private let milliseconds: Mutex<Int64>
@@ -86,15 +89,16 @@ final class TestInstance: Sendable {
 
   static func start(
     on databaseName: String, clock: Service.Clock = .system, intakeLimits: Intake.Limits = Intake.Limits(),
-    adminKey: String? = nil
+    adminKey: String? = nil, masterKey: MasterKey? = testMasterKey
   ) async throws -> TestInstance {
     let configuration = try await TestPostgres.shared.value.configuration(databaseName)
-    return try await start(on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey)
+    return try await start(
+      on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey, masterKey: masterKey)
   }
 
   static func start(
     on configuration: DatabaseConfiguration, clock: Service.Clock = .system,
-    intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil
+    intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil, masterKey: MasterKey? = testMasterKey
   ) async throws -> TestInstance {
     let loop = EventLoop(name: "test-pg")
     loop.start()
@@ -102,7 +106,8 @@ final class TestInstance: Sendable {
     let reader = EventLoop(name: "test-reader")
     reader.start()
     let service = try RiskService(
-      database: database, reader: reader, clock: clock, intakeLimits: intakeLimits, logger: quietLogger)
+      database: database, masterKey: masterKey, reader: reader, clock: clock, intakeLimits: intakeLimits,
+      logger: quietLogger)
     try await service.load()
     var key = adminKey
     if key == nil { key = try await service.createKey(name: "admin", scopes: [.admin], source: nil) }

@@ -1,5 +1,6 @@
 import EventLoop
 import HTTPServer
+import JSON
 import Logging
 import Postgres
 
@@ -101,24 +102,34 @@ actor Intake {
   ) async throws -> [Disposition] {
     if results.isEmpty { return [] }
     // Hashing is done before the actor is entered, where it would hold up everybody else's posts, and that of many off
-    // the loop, which answers requests; and so is evidence, which is looked through for secrets.
+    // the loop, which answers requests; and so is evidence, which is looked through for secrets and encrypted.
     let (candidates, bytes) =
       results.count < Self.bulkCountMin && results.allSatisfy({ $0.evidence == nil })
-      ? self.candidates(results)
-      : await withTaskExecutorPreference(globalConcurrentExecutor) { self.candidates(results) }
+      ? try await self.candidates(results)
+      : try await withTaskExecutorPreference(globalConcurrentExecutor) { try await self.candidates(results) }
     return try await join(candidates, bytes, isAtomic: isAtomic, isStream: isStream)
   }
 
-  private nonisolated func candidates(_ results: [ProbeResult]) -> ([ResultStore.Candidate], bytes: Int) {
+  private nonisolated func candidates(
+    _ results: [ProbeResult]
+  ) async throws -> ([ResultStore.Candidate], bytes: Int) {
     let receivedAt = clock.now()
     var bytes = results.count * Self.resultBytes
-    let candidates = results.map { result in
-      let candidate = ResultStore.Candidate(
-        StoredResult(
-          id: identifiers.next(at: receivedAt), receivedAt: receivedAt, result: redactor.redacted(result)),
-        ResultIdentity(of: result, digestKey: digestKey))
-      bytes += candidate.evidence?.count ?? 0
-      return candidate
+    var candidates: [ResultStore.Candidate] = []
+    candidates.reserveCapacity(results.count)
+    for result in results {
+      let stored = StoredResult(
+        id: identifiers.next(at: receivedAt), receivedAt: receivedAt, result: redactor.redacted(result))
+      var body: [UInt8]?
+      if let evidence = stored.result.evidence {
+        var json = JSONWriter()
+        json.value(evidence)
+        body = try await writer.store.vault.sealed(
+          EvidenceVault.Body(owner: result.provider, id: stored.id, bytes: json.bytes))
+        bytes += body!.count
+      }
+      candidates.append(
+        ResultStore.Candidate(stored, ResultIdentity(of: result, digestKey: digestKey), evidence: body))
     }
     return (candidates, bytes)
   }

@@ -41,7 +41,7 @@ extension Problem.Kind {
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
       malformedJSON, unauthorized, forbidden, conflict, gone, stillRunning, preconditionFailed, invalidRequest,
-      quotaExceeded, batchOverQuota, databaseUnavailable, tooManyStreams,
+      quotaExceeded, batchOverQuota, databaseUnavailable, tooManyStreams, evidenceKeyUnavailable,
     ]
 }
 
