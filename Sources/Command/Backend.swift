@@ -9,6 +9,8 @@ struct Backend {
   /// As libpq takes it.
   let connectionString: String
   let isPrivate: Bool
+  /// A private cluster has one always.
+  let masterKey: MasterKey?
   private let cluster: PrivateCluster?
   /// For what would hold up a loop that answers requests.
   let reader: EventLoop
@@ -54,6 +56,7 @@ struct Backend {
   /// Connects; a private cluster is made and started when it is not there.
   private static func open(_ options: CommonOptions, logger: Logger) async throws -> Backend {
     var cluster: PrivateCluster?
+    var masterKey = try options.masterKey()
     let url: String
     if let given = options.resolvedDatabaseURL {
       url = given
@@ -68,6 +71,14 @@ struct Backend {
         )
       }
       cluster = own
+      if masterKey == nil {
+        do {
+          masterKey = try MasterKeyFile.readOrMake(in: options.resolvedDataDirectory)
+        } catch {
+          try await own.stop()
+          throw error
+        }
+      }
     }
     let loop = EventLoop(name: "postgres")
     loop.start()
@@ -75,8 +86,8 @@ struct Backend {
     reader.start()
     let database = Database(DatabaseConfiguration(connectionString: url), loop: loop, logger: logger)
     return Backend(
-      database: database, connectionString: url, isPrivate: cluster != nil, cluster: cluster, reader: reader,
-      loop: loop)
+      database: database, connectionString: url, isPrivate: cluster != nil, masterKey: masterKey,
+      cluster: cluster, reader: reader, loop: loop)
   }
 
   /// - Throws: what has to be done first, where another database cannot be worked on.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import HTTPServer
 import Logging
+import Service
 
 /// Flags of every subcommand. A flag wins over its twin in the environment, and that over the default.
 struct CommonOptions: ParsableArguments {
@@ -14,12 +15,31 @@ struct CommonOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Where the private cluster lives. (default: .relayrisk)", valueName: "directory"))
   var dataDir: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The key that evidence is encrypted under: 32 bytes in Base64, in a file that nobody else may read. "
+        + "RELAYRISK_MASTER_KEY may hold it in place of a file. (default: master.key in the data directory, for the "
+        + "private cluster)", valueName: "path"))
+  var masterKeyFile: String?
+
   @Option(help: ArgumentHelp("json or text. (default: text)", valueName: "format"))
   var logFormat: LogFormat?
 
   var resolvedDatabaseURL: String? { databaseURL ?? environment("RELAYRISK_DATABASE_URL") }
 
   var resolvedDataDirectory: String { dataDir ?? environment("RELAYRISK_DATA_DIR") ?? ".relayrisk" }
+
+  /// Of the flag or the environment; nil when neither has one.
+  /// - Throws: when there is none where they say, or it may be read by others.
+  func masterKey() throws -> MasterKey? {
+    if let path = masterKeyFile ?? environment("RELAYRISK_MASTER_KEY_FILE") { return try MasterKeyFile.read(path) }
+    guard let text = environment("RELAYRISK_MASTER_KEY") else { return nil }
+    guard let key = MasterKey(base64: text) else {
+      throw ValidationError(
+        "RELAYRISK_MASTER_KEY must be \(MasterKey.bytesCount) bytes in Base64: openssl rand -base64 32 makes some")
+    }
+    return key
+  }
 
   /// - Throws: when the environment names a format that there is not.
   func logger() throws -> Logger {

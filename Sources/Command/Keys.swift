@@ -57,7 +57,8 @@ func withService<Value>(
 ) async throws -> Value {
   let logger = try options.logger()
   return try await Backend.withMigrated(options, logger: logger) { backend in
-    let service = try RiskService(database: backend.database, reader: backend.reader, logger: logger)
+    let service = try RiskService(
+      database: backend.database, masterKey: backend.masterKey, reader: backend.reader, logger: logger)
     try await service.load(evidence: loadingEvidence)
     return try await body(service)
   }

@@ -36,7 +36,8 @@ public struct JSONNumber: Sendable, Equatable {
 public struct JSONObject: Sendable, Equatable {
   public private(set) var members: [(name: String, value: JSONValue)]
 
-  init(members: [(name: String, value: JSONValue)]) { self.members = members }
+  /// - Precondition: each name is there once.
+  public init(members: [(name: String, value: JSONValue)]) { self.members = members }
 
   public subscript(name: String) -> JSONValue? {
     for member in members where member.name == name { return member.value }

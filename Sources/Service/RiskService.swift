@@ -20,6 +20,7 @@ public final class RiskService: Sendable {
     let keys: KeyStore
     let sources: SourceStore
     let providers: ProviderStore
+    let vault: EvidenceVault
     let results: ResultStore
     let methodologies: MethodologyRegister
     let methodologyStore: MethodologyStore
@@ -43,7 +44,7 @@ public final class RiskService: Sendable {
     /// Slow clients that began in different minutes keep as many states of all scores: some 10 MB of 10,000 providers.
     private static let streamsCountMax = 32
 
-    init(database: Database, catalogue: Catalogue, clock: Clock, logger: Logger) {
+    init(database: Database, catalogue: Catalogue, masterKey: MasterKey?, clock: Clock, logger: Logger) {
       self.database = database
       self.catalogue = catalogue
       self.clock = clock
@@ -54,7 +55,9 @@ public final class RiskService: Sendable {
       keys = KeyStore(database: database, changes: changes)
       sources = SourceStore(database: database, changes: changes)
       providers = ProviderStore(database: database, changes: changes)
-      results = ResultStore(database: database, methodology: catalogue.methodology, changes: changes)
+      vault = EvidenceVault(database: database, masterKey: masterKey, logger: logger)
+      results = ResultStore(
+        database: database, methodology: catalogue.methodology, changes: changes, vault: vault)
       methodologies = MethodologyRegister(shipped: catalogue.scoringMethodology)
       methodologyStore = MethodologyStore(database: database, changes: changes, register: methodologies)
       decisions = DecisionStore(database: database, changes: changes)
@@ -93,23 +96,28 @@ public final class RiskService: Sendable {
 
   /// - Parameters:
   ///   - database: with all migrations applied by the time `load` is called.
+  ///   - masterKey: that evidence is encrypted under; nil: it is stored in the clear, where none is encrypted yet.
   ///   - reader: a loop that answers no requests, where large bodies are read; it runs for as long as the service.
   ///   - signOn: whose tokens are taken beside keys; nil for nobody's.
   /// - Throws: what is wrong with a shipped document; never in a build that passed its tests.
   public convenience init(
-    database: Database, reader: EventLoop, clock: Clock = .system, logger: Logger, signOn: SignOn? = nil
+    database: Database, masterKey: MasterKey? = nil, reader: EventLoop, clock: Clock = .system, logger: Logger,
+    signOn: SignOn? = nil
   ) throws {
     try self.init(
-      database: database, reader: reader, clock: clock, intakeLimits: Intake.Limits(), logger: logger, signOn: signOn)
+      database: database, masterKey: masterKey, reader: reader, clock: clock, intakeLimits: Intake.Limits(),
+      logger: logger, signOn: signOn)
   }
 
   init(
-    database: Database, reader: EventLoop, clock: Clock, intakeLimits: Intake.Limits, logger: Logger, signOn: SignOn?
+    database: Database, masterKey: MasterKey?, reader: EventLoop, clock: Clock, intakeLimits: Intake.Limits,
+    logger: Logger, signOn: SignOn?
   ) throws {
     self.intakeLimits = intakeLimits
     // Found out now: the system's answer may take a while, and comes from a place that all threads share.
     _ = Author.command
-    parts = Parts(database: database, catalogue: try Catalogue(), clock: clock, logger: logger)
+    parts = Parts(
+      database: database, catalogue: try Catalogue(), masterKey: masterKey, clock: clock, logger: logger)
     feed = ChangeFeed(parts)
     self.reader = reader
     self.signOn = signOn
@@ -139,6 +147,8 @@ public final class RiskService: Sendable {
     let digestKey = try await parts.database.query("select digest_key from installation") {
       try $0.next([UInt8].self)
     }[0]
+    try await parts.vault.load()
+    let fingerprintKey = try await parts.vault.fingerprintKey() ?? Redactor.key(from: digestKey)
     try await parts.methodologyStore.ship(parts.catalogue.scoringMethodology, at: parts.clock.now())
     try await feed.load(evidence: evidence)
     if evidence {
@@ -149,7 +159,7 @@ public final class RiskService: Sendable {
     }
     idempotencyOnceLoaded.withLock {
       $0 = Idempotency(
-        store: IdempotencyStore(database: parts.database), digestKey: SymmetricKey(data: digestKey),
+        store: IdempotencyStore(database: parts.database), vault: parts.vault, digestKey: SymmetricKey(data: digestKey),
         identifiers: parts.identifiers, clock: parts.clock, reader: reader)
     }
     intakeOnceLoaded.withLock {
@@ -158,8 +168,9 @@ public final class RiskService: Sendable {
           store: parts.results, methodologies: parts.methodologyStore, changes: parts.changes, board: parts.board,
           clock: parts.clock, metrics: parts.intakeMetrics, logger: parts.logger,
           readChanges: { [feed] in feed.readSoon() }),
-        clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey, metrics: parts.intakeMetrics,
-        limits: intakeLimits, loop: parts.database.loop)
+        clock: parts.clock, identifiers: parts.identifiers, digestKey: digestKey,
+        redactor: Redactor(key: fingerprintKey), metrics: parts.intakeMetrics, limits: intakeLimits,
+        loop: parts.database.loop)
     }
   }
 

@@ -101,6 +101,9 @@ import Testing
     #expect(try await run(["audit", "verify"], ["RELAYRISK_HEAD": head]).output.hasSuffix("ends at \(head)\n"))
     #expect(try await run(["audit", "verify"], ["RELAYRISK_HEAD": "x"]).errors.contains("COUNT:HASH"))
     #expect(try await run(["migrate"], ["RELAYRISK_DATABASE_URL": "host=/nonexistent"]).errors.contains("/nonexistent"))
+    let missing = try await run(["keys", "list"], ["RELAYRISK_MASTER_KEY_FILE": "/nonexistent"])
+    #expect(missing.status != 0 && missing.errors.contains("/nonexistent"))
+    #expect(try await run(["keys", "list"], ["RELAYRISK_MASTER_KEY": "short"]).errors.contains("Base64"))
     #expect(try await run(["keys", "list"], ["RELAYRISK_LOG_FORMAT": "xml"]).errors.contains("json or text"))
     let post = ["RELAYRISK_URL": "https://127.0.0.1:1", "RELAYRISK_KEY": "rr_x", "RELAYRISK_TIMEOUT": "0"]
     for (twin, value, sentence) in [
@@ -126,6 +129,7 @@ import Testing
       "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute", "--serve-role", "--head",
       "--trusted-proxy", "--oidc-issuer", "--oidc-audience", "--oidc-jwks", "--oidc-roles-claim", "--oidc-role",
       "--expires-in", "--expires-at", "--address-range", "--overlap", "--tls-certificate", "--tls-key",
+      "--master-key-file",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
   }

@@ -12,10 +12,13 @@ import Testing
   }
 
   /// Two instances on one database, with the same key for both.
-  private func withTwoInstances(_ body: (TestInstance, TestInstance) async throws -> Void) async throws {
+  /// - Parameter masterKey: nil to see what is kept.
+  private func withTwoInstances(
+    masterKey: MasterKey? = testMasterKey, _ body: (TestInstance, TestInstance) async throws -> Void
+  ) async throws {
     let name = try await TestPostgres.shared.value.makeDatabase()
-    let first = try await TestInstance.start(on: name)
-    let second = try await TestInstance.start(on: name, adminKey: first.adminKey)
+    let first = try await TestInstance.start(on: name, masterKey: masterKey)
+    let second = try await TestInstance.start(on: name, adminKey: first.adminKey, masterKey: masterKey)
     let result: Result<Void, any Error>
     do { result = .success(try await body(first, second)) } catch { result = .failure(error) }
     await second.stop()
@@ -149,7 +152,7 @@ import Testing
   }
 
   @Test func aSecretIsGivenOutOnce() async throws {
-    try await withTwoInstances { first, second in
+    try await withTwoInstances(masterKey: nil) { first, second in
       let body = #"{"name":"reader","scopes":["scores:read"]}"#
       let created = try await first.client.post("/v1/keys", body, headers: Self.key("k"))
       let text = try #require(created.json["key"].string)

@@ -64,6 +64,9 @@ var quietLogger: Logger {
   return logger
 }
 
+/// What evidence is encrypted under in tests.
+let testMasterKey = MasterKey(base64: String(repeating: "A", count: 43) + "=")!
+
 /// A clock that a test sets.
 final class TestClock: Sendable {
   private let milliseconds: Mutex<Int64>
@@ -86,18 +89,19 @@ final class TestInstance: Sendable {
 
   static func start(
     on databaseName: String, clock: Service.Clock = .system, intakeLimits: Intake.Limits = Intake.Limits(),
-    adminKey: String? = nil, trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil
+    adminKey: String? = nil, trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil,
+    masterKey: MasterKey? = testMasterKey
   ) async throws -> TestInstance {
     let configuration = try await TestPostgres.shared.value.configuration(databaseName)
     return try await start(
       on: configuration, clock: clock, intakeLimits: intakeLimits, adminKey: adminKey, trustedProxies: trustedProxies,
-      signOn: signOn)
+      signOn: signOn, masterKey: masterKey)
   }
 
   static func start(
     on configuration: DatabaseConfiguration, clock: Service.Clock = .system,
     intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil,
-    trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil
+    trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil, masterKey: MasterKey? = testMasterKey
   ) async throws -> TestInstance {
     let loop = EventLoop(name: "test-pg")
     loop.start()
@@ -105,8 +109,8 @@ final class TestInstance: Sendable {
     let reader = EventLoop(name: "test-reader")
     reader.start()
     let service = try RiskService(
-      database: database, reader: reader, clock: clock, intakeLimits: intakeLimits, logger: quietLogger,
-      signOn: signOn)
+      database: database, masterKey: masterKey, reader: reader, clock: clock, intakeLimits: intakeLimits,
+      logger: quietLogger, signOn: signOn)
     try await service.load()
     var key = adminKey
     if key == nil { key = try await service.createKey(name: "admin", scopes: [.admin], source: nil) }

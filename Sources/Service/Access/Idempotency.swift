@@ -21,6 +21,8 @@ extension Problem.Kind {
 /// a 5xx is as uncertain, and free to be tried again at once.
 struct Idempotency: Sendable {
   let store: IdempotencyStore
+  /// Answers show evidence, and are kept as evidence is.
+  let vault: EvidenceVault
   /// The installation's, so that neither keys nor bodies can be guessed from what is stored.
   let digestKey: SymmetricKey
   let identifiers: IdentifierGenerator
@@ -55,7 +57,18 @@ struct Idempotency: Sendable {
         .stillRunning, "The request that was sent first with this \(Self.header) is still running.",
         headers: [("Retry-After", "1")])
     }
-    return answer
+    return try await response(answer, to: holder.claim)
+  }
+
+  private func response(_ answer: IdempotencyStore.Answer, to claim: IdempotencyStore.Claim) async throws -> Response {
+    let body = EvidenceVault.Body(owner: claim.apiKey, id: claim.token, bytes: answer.body)
+    guard let bytes = try await vault.opened([body])[claim.token] else {
+      throw Problem(
+        .evidenceKeyUnavailable,
+        "The first answer cannot be read here: the master key is not that of this installation.",
+        headers: [("Retry-After", "60")])
+    }
+    return Response(status: answer.status, headers: answer.headers, body: bytes.isEmpty ? .none : .bytes(bytes))
   }
 
   private func perform(
@@ -81,7 +94,10 @@ struct Idempotency: Sendable {
     }
     await Self.shielded {
       guard Self.isFinal(response.status) else { return try await store.release(claim) }
-      try await store.keep(response.status, response.headers, try Self.body(of: response, without: secret), for: claim)
+      let bytes = try Self.body(of: response, without: secret)
+      let body = EvidenceVault.Body(owner: claim.apiKey, id: claim.token, bytes: bytes)
+      try await store.keep(
+        response.status, response.headers, bytes.isEmpty ? [] : try await vault.sealed(body), for: claim)
     }
     return response
   }

@@ -16,8 +16,16 @@ struct IdempotencyStore: Sendable {
   /// A row that someone else holds.
   struct Holder: Sendable {
     let requestDigest: [UInt8]
+    let claim: Claim
     /// Nil while the request runs.
-    let answer: Response?
+    let answer: Answer?
+  }
+
+  /// What was answered; the body as it is stored.
+  struct Answer: Sendable {
+    let status: Int
+    let headers: [(name: String, value: String)]
+    let body: [UInt8]
   }
 
   /// How long a claim lasts after the last sign of life of its instance.
@@ -49,7 +57,7 @@ struct IdempotencyStore: Sendable {
       if !taken.isEmpty { return nil }
       let holders = try await database.query(
         """
-        select request_digest, status, headers, body from idempotency_key
+        select api_key_id, identity, claim, request_digest, status, headers, body from idempotency_key
         where api_key_id = \(claim.apiKey) and identity = \(claim.identity)
         """, Self.holder)
       // Gone between the two statements: its request came to no final answer.
@@ -105,12 +113,16 @@ struct IdempotencyStore: Sendable {
   }
 
   @Sendable private static func holder(_ row: inout Row) throws -> Holder {
+    let claim = Claim(
+      apiKey: try row.next(Identifier.self), identity: try row.next([UInt8].self),
+      token: try row.next(Identifier.self))
     let digest = try row.next([UInt8].self)
-    guard let status = try row.next(Int16?.self) else { return Holder(requestDigest: digest, answer: nil) }
+    guard let status = try row.next(Int16?.self) else {
+      return Holder(requestDigest: digest, claim: claim, answer: nil)
+    }
     let fields = try row.next([String].self)
     let headers = stride(from: 0, to: fields.count, by: 2).map { (name: fields[$0], value: fields[$0 + 1]) }
-    let body = try row.next([UInt8].self)
-    let answer = Response(status: Int(status), headers: headers, body: body.isEmpty ? .none : .bytes(body))
-    return Holder(requestDigest: digest, answer: answer)
+    let answer = Answer(status: Int(status), headers: headers, body: try row.next([UInt8].self))
+    return Holder(requestDigest: digest, claim: claim, answer: answer)
   }
 }

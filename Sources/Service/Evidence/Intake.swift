@@ -1,5 +1,6 @@
 import EventLoop
 import HTTPServer
+import JSON
 import Logging
 import Postgres
 
@@ -48,6 +49,7 @@ actor Intake {
   private let clock: Clock
   private let identifiers: IdentifierGenerator
   private let digestKey: ResultIdentity.DigestKey
+  private let redactor: Redactor
   private let limits: Limits
 
   private var lines: [Line]
@@ -74,13 +76,14 @@ actor Intake {
   static let resultBytes = 512
 
   init(
-    writer: BatchWriter, clock: Clock, identifiers: IdentifierGenerator, digestKey: [UInt8], metrics: IntakeMetrics,
-    limits: Limits, loop: EventLoop
+    writer: BatchWriter, clock: Clock, identifiers: IdentifierGenerator, digestKey: [UInt8], redactor: Redactor,
+    metrics: IntakeMetrics, limits: Limits, loop: EventLoop
   ) {
     self.writer = writer
     self.clock = clock
     self.identifiers = identifiers
     self.digestKey = ResultIdentity.DigestKey(digestKey)
+    self.redactor = redactor
     self.metrics = metrics
     self.limits = limits
     self.loop = loop
@@ -99,23 +102,34 @@ actor Intake {
   ) async throws -> [Disposition] {
     if results.isEmpty { return [] }
     // Hashing is done before the actor is entered, where it would hold up everybody else's posts, and that of many off
-    // the loop, which answers requests.
+    // the loop, which answers requests; and so is evidence, which is looked through for secrets and encrypted.
     let (candidates, bytes) =
-      results.count < Self.bulkCountMin
-      ? self.candidates(results)
-      : await withTaskExecutorPreference(globalConcurrentExecutor) { self.candidates(results) }
+      results.count < Self.bulkCountMin && results.allSatisfy({ $0.evidence == nil })
+      ? try await self.candidates(results)
+      : try await withTaskExecutorPreference(globalConcurrentExecutor) { try await self.candidates(results) }
     return try await join(candidates, bytes, isAtomic: isAtomic, isStream: isStream)
   }
 
-  private nonisolated func candidates(_ results: [ProbeResult]) -> ([ResultStore.Candidate], bytes: Int) {
+  private nonisolated func candidates(
+    _ results: [ProbeResult]
+  ) async throws -> ([ResultStore.Candidate], bytes: Int) {
     let receivedAt = clock.now()
     var bytes = results.count * Self.resultBytes
-    let candidates = results.map { result in
-      let candidate = ResultStore.Candidate(
-        StoredResult(id: identifiers.next(at: receivedAt), receivedAt: receivedAt, result: result),
-        ResultIdentity(of: result, digestKey: digestKey))
-      bytes += candidate.evidence?.count ?? 0
-      return candidate
+    var candidates: [ResultStore.Candidate] = []
+    candidates.reserveCapacity(results.count)
+    for result in results {
+      let stored = StoredResult(
+        id: identifiers.next(at: receivedAt), receivedAt: receivedAt, result: redactor.redacted(result))
+      var body: [UInt8]?
+      if let evidence = stored.result.evidence {
+        var json = JSONWriter()
+        json.value(evidence)
+        body = try await writer.store.vault.sealed(
+          EvidenceVault.Body(owner: result.provider, id: stored.id, bytes: json.bytes))
+        bytes += body!.count
+      }
+      candidates.append(
+        ResultStore.Candidate(stored, ResultIdentity(of: result, digestKey: digestKey), evidence: body))
     }
     return (candidates, bytes)
   }

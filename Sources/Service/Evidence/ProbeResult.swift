@@ -29,9 +29,9 @@ struct ProbeResult: Sendable {
   let runID: String?
   let vantage: Vantage?
   let scanner: Scanner?
-  let note: String?
-  /// An object, as it was sent.
-  let evidence: JSONValue?
+  var note: String?
+  /// An object, as it was sent; as it is stored, without the secrets that were known as such.
+  var evidence: JSONValue?
 
   static let evidenceBytesMax = 64 * 1024
 }
@@ -40,11 +40,13 @@ struct ProbeResult: Sendable {
 struct StoredResult: Sendable {
   let id: Identifier
   let receivedAt: Instant
-  let result: ProbeResult
+  var result: ProbeResult
   /// Nil as long as it counts.
   var voided: Voiding?
   /// In the order they were opened.
   var disputes: [DisputeMark] = []
+  /// There is evidence, and this instance has no key to it, or it is damaged.
+  var isEvidenceUnreadable = false
 
   /// A result dated ahead of the clock counts from its receipt.
   var countedAt: Instant { min(result.observedAt, receivedAt) }
@@ -85,6 +87,7 @@ struct StoredResult: Sendable {
       }
       json.member("note", result.note)
       json.member("evidence", result.evidence)
+      json.member("evidence_status", isEvidenceUnreadable ? "unreadable" : result.evidence == nil ? "none" : "stored")
       json.name("voided")
       if let voided {
         json.object { json in

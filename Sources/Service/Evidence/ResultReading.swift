@@ -22,16 +22,37 @@ extension ResultStore {
     let methodology = methodology
     let found = try await database.query(filter.query) { row in try Self.decode(&row, methodology) }
     if found.count > filter.limit {
-      let page = Array(found.prefix(filter.limit))
+      let page = try await opened(Array(found.prefix(filter.limit)))
       return (page, page.last?.id)
     }
-    return (found, try await database.query(filter.scanEnd) { try $0.next(Identifier.self) }.first)
+    let end = try await database.query(filter.scanEnd) { try $0.next(Identifier.self) }.first
+    return (try await opened(found), end)
   }
 
   /// One result with its evidence.
   func result(_ id: Identifier) async throws -> StoredResult? {
     let methodology = methodology
-    return try await database.query(Self.query(id)) { row in try Self.decode(&row, methodology) }.first
+    return try await opened(try await database.query(Self.query(id)) { row in try Self.decode(&row, methodology) })
+      .first
+  }
+
+  /// A row that was read: its evidence's body is as it was stored.
+  private typealias ReadRow = (stored: StoredResult, body: [UInt8]?)
+
+  /// The one place where evidence is decrypted. What cannot be read is said to be so, and hides nothing else.
+  private func opened(_ rows: [ReadRow]) async throws -> [StoredResult] {
+    let bodies = rows.compactMap { row in
+      row.body.map { EvidenceVault.Body(owner: row.stored.result.provider, id: row.stored.id, bytes: $0) }
+    }
+    if bodies.isEmpty { return rows.map(\.stored) }
+    let opened = try await vault.opened(bodies)
+    return rows.map { row in
+      guard row.body != nil else { return row.stored }
+      var stored = row.stored
+      stored.result.evidence = opened[stored.id].flatMap { try? JSONReader.read($0).value }
+      stored.isEvidenceUnreadable = stored.result.evidence == nil
+      return stored
+    }
   }
 
   /// Ids begin with the time of receipt, so one partition is read.
@@ -44,7 +65,7 @@ extension ResultStore {
     """
   }
 
-  private static func decode(_ row: inout Row, _ methodology: Methodology) throws -> StoredResult {
+  private static func decode(_ row: inout Row, _ methodology: Methodology) throws -> ReadRow {
     let provider = try row.next(Identifier.self)
     let id = try row.next(Identifier.self)
     let source = try row.next(Identifier.self)
@@ -62,7 +83,7 @@ extension ResultStore {
     let scannerName = try row.next(String?.self)
     let scannerVersion = try row.next(String?.self)
     let note = try row.next(String?.self)
-    let evidence = try row.next([UInt8]?.self).map { try JSONReader.read($0).value }
+    let body = try row.next([UInt8]?.self)
     // In the order of their ids, which is that of time.
     let disputes = try row.next([String].self).sorted().map { text in
       let parts = text.split(separator: " ")
@@ -79,7 +100,7 @@ extension ResultStore {
       externalID: externalID, runID: runID,
       vantage: country == nil && asn == nil ? nil : ProbeResult.Vantage(country: country, asn: asn),
       scanner: scannerName.map { ProbeResult.Scanner(name: $0, version: scannerVersion) }, note: note,
-      evidence: evidence)
-    return StoredResult(id: id, receivedAt: receivedAt, result: result, voided: voided, disputes: disputes)
+      evidence: nil)
+    return (StoredResult(id: id, receivedAt: receivedAt, result: result, voided: voided, disputes: disputes), body)
   }
 }

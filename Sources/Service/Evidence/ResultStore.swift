@@ -1,4 +1,3 @@
-import JSON
 import Postgres
 import RiskModel
 
@@ -7,22 +6,19 @@ struct ResultStore: Sendable {
   let database: Database
   let methodology: Methodology
   let changes: ChangeLog
+  let vault: EvidenceVault
 
   /// One result of a batch, ready to be stored. Handed on as a reference: a result has a dozen texts to retain.
   final class Candidate: Sendable {
     let stored: StoredResult
     let identity: ResultIdentity
-    /// Its evidence as it is stored.
+    /// Its evidence as it is stored: encrypted.
     let evidence: [UInt8]?
 
-    init(_ stored: StoredResult, _ identity: ResultIdentity) {
+    init(_ stored: StoredResult, _ identity: ResultIdentity, evidence: [UInt8]?) {
       self.stored = stored
       self.identity = identity
-      evidence = stored.result.evidence.map { evidence in
-        var json = JSONWriter()
-        json.value(evidence)
-        return json.bytes
-      }
+      self.evidence = evidence
     }
   }
 

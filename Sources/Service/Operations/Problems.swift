@@ -44,7 +44,7 @@ extension Problem.Kind {
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
       malformedJSON, unauthorized, forbidden, conflict, gone, stillRunning, preconditionFailed, invalidRequest,
-      quotaExceeded, batchOverQuota, issuerUnavailable, databaseUnavailable, tooManyStreams,
+      quotaExceeded, batchOverQuota, issuerUnavailable, databaseUnavailable, tooManyStreams, evidenceKeyUnavailable,
     ]
 }
 

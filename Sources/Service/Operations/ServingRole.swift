@@ -37,6 +37,7 @@ public enum ServingRole {
     Rights("model", "select", "insert", updating: ["vendor", "name", "origin", "tier", "coding_index"]),
     Rights("advisory", "select", "insert"),
     Rights("result", "select", "insert"), Rights("result_evidence", "select", "insert"),
+    Rights("evidence_key", "select", "insert"),
     Rights("result_identity", "select", "insert"), Rights("evidence_cell", "select", "insert", "update"),
     Rights("carried_cell", "select"), Rights("retention", "select"), Rights("result_partition", "select"),
     Rights("void", "select", "insert"),
