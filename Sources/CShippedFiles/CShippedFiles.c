@@ -48,6 +48,9 @@ static const unsigned char migrations_0011_decay_sql[] = {
 static const unsigned char migrations_0013_key_limits_sql[] = {
 #embed "../../migrations/0013_key_limits.sql"
 };
+static const unsigned char migrations_0014_signing_keys_sql[] = {
+#embed "../../migrations/0014_signing_keys.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -68,6 +71,7 @@ static const ShippedFile files[] = {
     {"migrations/0010_quotas.sql", migrations_0010_quotas_sql, sizeof migrations_0010_quotas_sql},
     {"migrations/0011_decay.sql", migrations_0011_decay_sql, sizeof migrations_0011_decay_sql},
     {"migrations/0013_key_limits.sql", migrations_0013_key_limits_sql, sizeof migrations_0013_key_limits_sql},
+    {"migrations/0014_signing_keys.sql", migrations_0014_signing_keys_sql, sizeof migrations_0014_signing_keys_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

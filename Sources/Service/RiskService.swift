@@ -17,6 +17,7 @@ public final class RiskService: Sendable {
     let logger: Logger
     let changes: ChangeLog
     let keys: KeyStore
+    let signingKeys: SigningKeyStore
     let sources: SourceStore
     let providers: ProviderStore
     let results: ResultStore
@@ -27,6 +28,7 @@ public final class RiskService: Sendable {
     let horizon: Horizon
     let retention: RetentionStore
     let keyRing: KeyRing
+    let signingKeyRing: SigningKeyRing
     let registry: Registry
     let board: ScoreBoard
     let scorer: Scorer
@@ -50,6 +52,7 @@ public final class RiskService: Sendable {
       identifiers = IdentifierGenerator()
       changes = ChangeLog(database: database, instance: identifiers.next(at: clock.now()))
       keys = KeyStore(database: database, changes: changes)
+      signingKeys = SigningKeyStore(database: database, changes: changes)
       sources = SourceStore(database: database, changes: changes)
       providers = ProviderStore(database: database, changes: changes)
       results = ResultStore(database: database, methodology: catalogue.methodology, changes: changes)
@@ -60,6 +63,7 @@ public final class RiskService: Sendable {
       horizon = Horizon(database: database)
       retention = RetentionStore(database: database, methodologies: methodologyStore, changes: changes)
       keyRing = KeyRing(clock: clock)
+      signingKeyRing = SigningKeyRing()
       registry = Registry()
       board = ScoreBoard()
       scorer = Scorer(
@@ -231,6 +235,7 @@ public final class RiskService: Sendable {
       ProviderTransferRoutes(service: self).endpoints, SourceRoutes(parts: parts).endpoints,
       ModelRoutes(models: ModelStore(database: parts.database)).endpoints, AdvisoryRoutes(parts: parts).endpoints,
       KeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints,
+      SigningKeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints,
       ProbeResultRoutes(service: self).endpoints, ImportRoutes(service: self).endpoints,
       ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,
       ScoreRoutes(service: self).endpoints, DecisionRoutes(parts: parts).endpoints,
@@ -245,7 +250,8 @@ public final class RiskService: Sendable {
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.
   public func router() throws -> Router {
     let gate = Gate(
-      keys: parts.keyRing, tokens: signOn.map { TokenRing($0, clock: parts.clock) }, registry: parts.registry,
+      keys: parts.keyRing, tokens: signOn.map { TokenRing($0, clock: parts.clock) },
+      signingKeys: parts.signingKeyRing, registry: parts.registry, clock: parts.clock,
       catchUp: { [feed] in try await feed.catchUp() })
     return try Router(
       endpoints.map { endpoint in
