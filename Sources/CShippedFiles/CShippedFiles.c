@@ -54,6 +54,9 @@ static const unsigned char migrations_0013_key_limits_sql[] = {
 static const unsigned char migrations_0014_evidence_keys_sql[] = {
 #embed "../../migrations/0014_evidence_keys.sql"
 };
+static const unsigned char migrations_0015_signing_keys_sql[] = {
+#embed "../../migrations/0015_signing_keys.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -76,6 +79,7 @@ static const ShippedFile files[] = {
     {"migrations/0012_audit_log.sql", migrations_0012_audit_log_sql, sizeof migrations_0012_audit_log_sql},
     {"migrations/0013_key_limits.sql", migrations_0013_key_limits_sql, sizeof migrations_0013_key_limits_sql},
     {"migrations/0014_evidence_keys.sql", migrations_0014_evidence_keys_sql, sizeof migrations_0014_evidence_keys_sql},
+    {"migrations/0015_signing_keys.sql", migrations_0015_signing_keys_sql, sizeof migrations_0015_signing_keys_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

@@ -2,7 +2,8 @@ internal import CMicroHTTPD
 
 /// Bodies in gzip, as they come and as they go, and which of both a client gets.
 extension Exchange {
-  /// What a route of small bodies can be sent unpacks in a fraction of a millisecond; more is unpacked elsewhere.
+  /// What a route of small bodies can be sent unpacks, and is hashed, in a fraction of a millisecond; more is dealt with
+  /// elsewhere.
   private static let unpackedBytesOnLoopMax = 256 * 1024
 
   // MARK: - Requests
@@ -14,20 +15,23 @@ extension Exchange {
     return codings == ["gzip"] || codings == ["x-gzip"] ? true : nil
   }
 
-  /// Unpacks the body and runs the handler on it.
-  func runHandler(_ handler: Admission, head: RequestHead, packed: [UInt8], route: Route) -> MHD_Result {
+  /// Looks at the body where the admission demanded that, unpacks it, and runs the handler on it.
+  func runHandler(_ handler: Admission, head: RequestHead, sent: [UInt8], route: Route) -> MHD_Result {
+    let (check, isBodyPacked) = (bodyCheck, isBodyPacked)
+    @Sendable func received() throws(Problem) -> [UInt8] {
+      try check?(sent)
+      return isBodyPacked ? try unpacked(sent, route) : sent
+    }
     if route.bodyBytesMax <= Self.unpackedBytesOnLoopMax {
       do throws(Problem) {
-        return run(handler, Request(head: head, body: try unpacked(packed, route)))
+        return run(handler, Request(head: head, body: try received()))
       } catch {
         return reply(problemResponse(error))
       }
     }
     return wait {
       do {
-        let body = try await withTaskExecutorPreference(globalConcurrentExecutor) {
-          try self.unpacked(packed, route)
-        }
+        let body = try await withTaskExecutorPreference(globalConcurrentExecutor) { try received() }
         let request = Request(head: head, body: body)
         switch handler {
         case .direct(let handler): return .response(await self.packed(try handler(request)))
@@ -35,7 +39,7 @@ extension Exchange {
         case .refuse(let problem): return .failure(problem)
         case .stream: preconditionFailure("a streamed body is not collected")
         case .later(let decide): return .admission(await decide())
-        case .noting: return .admission(handler)
+        case .noting, .checking: return .admission(handler)
         }
       } catch {
         return .failure(error)

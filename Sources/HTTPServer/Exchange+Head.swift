@@ -88,6 +88,9 @@ extension Exchange {
     case .noting(let notes, let admission):
       self.notes = notes
       return take(admission)
+    case .checking(let check, let admission):
+      bodyCheck = check
+      return take(admission)
     case .direct, .async:
       if let problem = notAcceptable() ?? bodyRefusal(bytesMax: route?.bodyBytesMax ?? 0) { return refuse(problem) }
       handler = admission

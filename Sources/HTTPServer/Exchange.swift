@@ -47,6 +47,8 @@ final class Exchange: @unchecked Sendable {
   /// Set when the request is refused but its body still has to be dropped.
   var refusal: Response?
   var handler: Admission?
+  /// What the admission demands of the body as it was sent.
+  var bodyCheck: (@Sendable ([UInt8]) throws(Problem) -> Void)?
   /// Headers of the answer that the admission asked for.
   var notes: (@Sendable () -> [(name: String, value: String)])?
   /// What the same request was answered with before.
@@ -141,7 +143,7 @@ final class Exchange: @unchecked Sendable {
     guard let head, let route, let handler else { return .NO }
     let body = body
     self.body = []
-    if isBodyPacked { return runHandler(handler, head: head, packed: body, route: route) }
+    if isBodyPacked || bodyCheck != nil { return runHandler(handler, head: head, sent: body, route: route) }
     return run(handler, Request(head: head, body: body))
   }
 
@@ -159,7 +161,7 @@ final class Exchange: @unchecked Sendable {
       return wait {
         do { return .response(await self.packed(try await handler(request))) } catch { return .failure(error) }
       }
-    case .stream, .refuse, .later, .noting: return .NO
+    case .stream, .refuse, .later, .noting, .checking: return .NO
     }
   }
 

@@ -12,6 +12,9 @@ public enum Admission: Sendable {
   case refuse(Problem)
   /// Decided by a task, still before the body is read. It may come to another `.later`.
   case later(@Sendable () async -> Admission)
+  /// Another decision, for a body that is collected, and a look at that body as it was sent, before it is unpacked:
+  /// throws what is answered instead. A large body is looked at off the loop.
+  indirect case checking(@Sendable ([UInt8]) throws(Problem) -> Void, Admission)
   /// Another decision, and headers for whatever the request is answered with, refusals included: asked for when the
   /// answer is sent.
   indirect case noting(@Sendable () -> [(name: String, value: String)], Admission)

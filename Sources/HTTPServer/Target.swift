@@ -86,3 +86,17 @@ struct Target {
     return String(validating: decoded, as: UTF8.self)
   }
 }
+
+extension RequestHead {
+  /// The path as it was sent, nothing decoded.
+  public var rawPath: Substring { sent { $0.path } ?? "/" }
+
+  /// What stands behind the `?`, nothing decoded; nil without one.
+  public var rawQuery: Substring? { sent { $0.query } }
+
+  private func sent(_ part: (Target) -> Range<Int>?) -> Substring? {
+    guard let target = try? Target(target), let range = part(target) else { return nil }
+    let bytes = target.raw.utf8
+    return Substring(bytes[bytes.index(bytes.startIndex, offsetBy: range.lowerBound)...].prefix(range.count))
+  }
+}

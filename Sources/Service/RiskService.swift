@@ -18,6 +18,7 @@ public final class RiskService: Sendable {
     let changes: ChangeLog
     let audit: AuditLog
     let keys: KeyStore
+    let signingKeys: SigningKeyStore
     let sources: SourceStore
     let providers: ProviderStore
     let vault: EvidenceVault
@@ -29,6 +30,7 @@ public final class RiskService: Sendable {
     let horizon: Horizon
     let retention: RetentionStore
     let keyRing: KeyRing
+    let signingKeyRing: SigningKeyRing
     let registry: Registry
     let board: ScoreBoard
     let scorer: Scorer
@@ -53,6 +55,7 @@ public final class RiskService: Sendable {
       changes = ChangeLog(database: database, instance: identifiers.next(at: clock.now()))
       audit = AuditLog(database: database)
       keys = KeyStore(database: database, changes: changes)
+      signingKeys = SigningKeyStore(database: database, changes: changes)
       sources = SourceStore(database: database, changes: changes)
       providers = ProviderStore(database: database, changes: changes)
       vault = EvidenceVault(database: database, masterKey: masterKey, logger: logger)
@@ -65,6 +68,7 @@ public final class RiskService: Sendable {
       horizon = Horizon(database: database)
       retention = RetentionStore(database: database, methodologies: methodologyStore, changes: changes)
       keyRing = KeyRing(clock: clock)
+      signingKeyRing = SigningKeyRing()
       registry = Registry()
       board = ScoreBoard()
       scorer = Scorer(
@@ -248,6 +252,7 @@ public final class RiskService: Sendable {
       ModelRoutes(models: ModelStore(database: parts.database), clock: parts.clock).endpoints,
       AdvisoryRoutes(parts: parts).endpoints, AuditRoutes(log: parts.audit).endpoints,
       KeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints,
+      SigningKeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints,
       ProbeResultRoutes(service: self).endpoints, ImportRoutes(service: self).endpoints,
       ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,
       ScoreRoutes(service: self).endpoints, DecisionRoutes(parts: parts).endpoints,
@@ -262,7 +267,8 @@ public final class RiskService: Sendable {
   /// - Throws: `RouteConflict` when two routes cannot be told apart, which a test would have shown.
   public func router() throws -> Router {
     let gate = Gate(
-      keys: parts.keyRing, tokens: signOn.map { TokenRing($0, clock: parts.clock) }, registry: parts.registry,
+      keys: parts.keyRing, tokens: signOn.map { TokenRing($0, clock: parts.clock) },
+      signingKeys: parts.signingKeyRing, registry: parts.registry, clock: parts.clock,
       catchUp: { [feed] in try await feed.catchUp() })
     return try Router(
       endpoints.map { endpoint in

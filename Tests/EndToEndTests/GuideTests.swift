@@ -17,6 +17,8 @@ import Testing
     case "scanner-authors":
       #expect(printed.contains(#""accepted":2,"duplicates":0,"rejected":0"#))
       #expect(printed.contains("accepted 2, duplicates 0, rejected 0\n"))
+      // The signed one.
+      #expect(printed.contains(#""observed_at":"2026-11-22T08:10:00.000Z""#))
     case "admins":
       #expect(printed.contains(#""matched":1,"voided":0,"dry_run":true"#))
       #expect(printed.contains(#""matched":1,"voided":1,"dry_run":false"#))

@@ -160,6 +160,31 @@ struct AuditedWork {
           ]
         )
       },
+      Step("a source gets a key to sign with") {
+        let body =
+          #"{"name":"S","public_key":"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAiVTpGc4YdU9RX3j2P/LKYBx3nvime2DCQeph7MgVntM=\n-----END PUBLIC KEY-----\n"}"#
+        let answer = try await client.post("/v1/sources/lab/signing-keys", body)
+        let source = try await id("/v1/sources/lab")
+        return (
+          answer,
+          [
+            Expected(
+              action: "signing_key.create", object: answer.json["id"].string,
+              after: ["name": "S", "source_id": source, "revoked_at": NSNull()])
+          ]
+        )
+      },
+      Step("the key to sign with is revoked") {
+        let keys = try await client.get("/v1/sources/lab/signing-keys").json["items"].array
+        let key: String = try #require(keys.first { $0["name"].string == "S" }?["id"].string)
+        return (
+          try await client.send("DELETE", "/v1/sources/lab/signing-keys/\(key)"),
+          [
+            Expected(
+              action: "signing_key.revoke", object: key, before: ["revoked_at": NSNull()], after: ["name": "S"])
+          ]
+        )
+      },
       Step("a key is revoked") {
         let key = try await key()
         return (

@@ -64,7 +64,7 @@ import Yams
       let security = securityNames(operation["security"] ?? document["security"])
       let scopes = (operation["x-scopes"] as? [String])?.sorted()
       let isForLoopback = operation["x-loopback"] as? Bool ?? false
-      let expected = Expected(endpoint.requirement)
+      let expected = Expected(endpoint)
       #expect(security == expected.security, "\(endpoint.title): correct `security` in openapi.yaml")
       #expect(scopes == expected.scopes, "\(endpoint.title): make `x-scopes` in openapi.yaml its Endpoint's scopes")
       #expect(isForLoopback == expected.isForLoopback, "\(endpoint.title): correct `x-loopback` in openapi.yaml")
@@ -191,8 +191,9 @@ private struct Expected {
   var scopes: [String]?
   var isForLoopback = false
 
-  init(_ requirement: Requirement) {
-    switch requirement {
+  init(_ endpoint: Endpoint) {
+    if endpoint.takesSignature { security.append(["signature"]) }
+    switch endpoint.requirement {
     case .open: security = []
     case .anyKey: scopes = []
     case .scopes(let needed): scopes = needed.map(\.rawValue).sorted()

@@ -162,12 +162,22 @@ import Testing
     let middle = try await connection.query(
       "select id from waiver where provider_id = \(provider) order by id offset 2000 limit 1"
     ) { try $0.next(Identifier.self) }[0]
+    let source = try await connection.query("select id from source where slug = 'lab-1'") {
+      try $0.next(Identifier.self)
+    }[0]
+    try await connection.execute(
+      """
+      insert into signing_key (id, source_id, name, public_key, created_at)
+      select gen_random_uuid(), \(source), 'seed', sha256(key::text::bytea), now() from generate_series(1, 5000) key
+      """)
+    try await connection.execute("analyze signing_key")
     for id in [nil, middle] {
       for (name, query) in [
         ("keys", KeyStore.pageQuery(after: id, count: 51)),
         ("advisories", AdvisoryStore.pageQuery(after: id, count: 51)),
         ("waivers", DecisionStore.waiverPageQuery(of: provider, after: id, count: 51)),
         ("incidents", DecisionStore.incidentPageQuery(of: provider, after: id, count: 51)),
+        ("signing keys", SigningKeyStore.pageQuery(of: source, after: id, count: 51)),
         ("sources", SourceStore.pageQuery(after: id == nil ? nil : try Slug("lab-500"), count: 51)),
         ("models", ModelStore.pageQuery(after: id == nil ? "" : "model-2500", count: 51)),
       ] {

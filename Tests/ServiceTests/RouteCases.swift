@@ -33,6 +33,11 @@ private let wrongTimes = [
 ]
 /// Of a filter, for which any time will do.
 private let wrongBounds = ["", "x", "2026-01-01", "2026-13-01T00:00:00Z"]
+private let publicKey = """
+  -----BEGIN PUBLIC KEY-----
+  MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=
+  -----END PUBLIC KEY-----
+  """
 private let wrongLimits: [Double] = [0, -1, 1.5, 10_000_001]
 private let wrongSlugs = [
   "", "A", "a_b", "-a", "a.", text(64), "import", "export", "0190a000-0000-7000-8000-000000000000",
@@ -167,6 +172,10 @@ extension RouteCase {
           "/summary": ["", text(10_001)], "/url": ["", "issuer.example", "ftp://issuer.example", "https://"],
         ]),
       "GET /v1/advisories": .list(), "GET /v1/advisories/{id}": RouteCase(),
+      "POST /v1/sources/{s}/signing-keys": .body(
+        ["name": "K", "public_key": publicKey], required: ["/name", "/public_key"],
+        wrong: ["/name": ["", text(201)], "/public_key": ["", "x", text(1_001)]]),
+      "GET /v1/sources/{s}/signing-keys": .list(), "DELETE /v1/sources/{s}/signing-keys/{id}": RouteCase(),
       "POST /v1/keys": .body(
         [
           "name": "K", "scopes": ["results:write"], "source": "lab", "expires_at": days(1),

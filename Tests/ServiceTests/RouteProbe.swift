@@ -23,6 +23,8 @@ struct RouteProbe {
     let disputed = try #require(result.json["id"].string)
     let dispute = try await client.post("/v1/disputes", object: ["result": disputed, "reason": "R"])
     let key = try await client.post("/v1/keys", #"{"name":"K","scopes":["audit:read"]}"#)
+    let signingKey = try await client.post(
+      "/v1/sources/lab/signing-keys", object: ["name": "K", "public_key": TestSigner().pem])
     let advisory = try await client.get("/v1/advisories").json["items"][0]
     // Stored behind the result's back.
     try await eventually {
@@ -32,7 +34,9 @@ struct RouteProbe {
       "problems": "not-found", "providers": "acme", "sources": "lab", "models": "gpt-5.5", "methodologies": "rm-1",
       "compare": "rm-1",
       "checks": "encryption.legacy-tls-protocol", "advisories": try #require(advisory["id"].string),
-      "keys": try #require(key.json["id"].string), "probe-results": try #require(result.json["id"].string),
+      "keys": try #require(key.json["id"].string),
+      "signing-keys": try #require(signingKey.json["id"].string),
+      "probe-results": try #require(result.json["id"].string),
       "disputes": try #require(dispute.json["id"].string), "waivers": try #require(waiver.json["id"].string),
       "incidents": try #require(incident.json["id"].string),
     ]

@@ -67,6 +67,7 @@ struct RouteRule {
     RouteRule("GET /v1/probe-results/{id}", resultReading),
     RouteRule("GET /v1/providers/{p}/probe-results", resultReading),
     RouteRule("GET /v1/sources", admin), RouteRule("GET /v1/sources/{s}", admin), RouteRule("GET /v1/keys", admin),
+    RouteRule("GET /v1/sources/{s}/signing-keys", admin),
     RouteRule("GET /v1/audit-log", .scopes([.auditRead])), RouteRule("GET /v1/audit-log/head", .scopes([.auditRead])),
   ]
 
@@ -88,6 +89,10 @@ struct RouteRule {
     RouteRule("POST /v1/sources", admin, bodies: json, audits: ["source.create"]),
     RouteRule(
       "PATCH /v1/sources/{s}", admin, bodies: patch, audits: ["source.update"], body: #"{"trust":0.7}"#),
+    RouteRule(
+      "POST /v1/sources/{s}/signing-keys", admin, bodies: json, audits: ["signing_key.create"],
+      body: #"{"name":"K","public_key":"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAG03TrT6QYFCyxIjIssWxE3hxhGqwk2sRzbAtNYjqd+g=\n-----END PUBLIC KEY-----\n"}"#),
+    RouteRule("DELETE /v1/sources/{s}/signing-keys/{id}", admin, audits: ["signing_key.revoke"]),
     RouteRule("POST /v1/keys", admin, bodies: json, audits: ["key.create"]),
     RouteRule(
       "PATCH /v1/keys/{id}", admin, bodies: ["application/merge-patch+json": 128 * kibibyte], audits: ["key.update"]),

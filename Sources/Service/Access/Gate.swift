@@ -1,25 +1,30 @@
 import HTTPServer
+import JSON
 
 /// Decides who may pass, before a request's body or parameters are read.
 struct Gate: Sendable {
   let keys: KeyRing
   /// Nil without single sign-on.
   let tokens: TokenRing?
+  let signingKeys: SigningKeyRing
   let registry: Registry
+  let clock: Clock
   /// Reads what this instance does not know yet; throws when the database cannot be asked.
   let catchUp: @Sendable () async throws -> Void
 
   /// What came of asking.
   enum Passage {
-    case passed(Principal?)
+    /// Of a signed request the body has to have this digest.
+    case passed(Principal?, ContentDigest? = nil)
     /// The key is nil where it is none.
     case refused(Problem, Principal?)
     /// It is not known here; asking again after `settle` decides, which throws what to answer when it cannot.
     case undecided(settle: @Sendable () async throws(Problem) -> Void, Problem)
   }
 
-  func check(_ head: RequestHead, _ requirement: Requirement) -> Passage {
+  func check(_ head: RequestHead, _ requirement: Requirement, takesSignature: Bool) -> Passage {
     if requirement == .open { return .passed(nil) }
+    if takesSignature, SignedRequest.isMeant(by: head) { return checkSignature(head, requirement) }
     if case .loopbackOr = requirement, head.isLocal { return .passed(nil) }
     guard let text = bearerToken(head) else {
       let what = tokens == nil ? "A key" : "A key or a token"
@@ -34,6 +39,23 @@ struct Gate: Sendable {
     }
     return passage(
       keys.verify(text), head, requirement, unknown: .undecided(settle: settleKey, Self.invalidToken(KeyRing.invalid)))
+  }
+
+  private func checkSignature(_ head: RequestHead, _ requirement: Requirement) -> Passage {
+    let request: SignedRequest
+    do throws(JSONFaults) {
+      request = try SignedRequest(head, now: clock.now())
+    } catch {
+      return .refused(SignedRequest.problem(error.faults), nil)
+    }
+    guard let key = signingKeys[request.keyID] else {
+      return .undecided(settle: settleKey, SignedRequest.unknownKey)
+    }
+    guard key.revokedAt == nil else { return .refused(SignedRequest.unknownKey, nil) }
+    guard request.isSigned(with: key) else { return .refused(SignedRequest.wrongSignature, nil) }
+    let passage = check(Principal(key), head, requirement)
+    if case .passed(let principal, _) = passage { return .passed(principal, request.digest) }
+    return passage
   }
 
   private func passage(
@@ -100,13 +122,19 @@ struct Gate: Sendable {
   /// Wraps a handler so that it runs only for whom the requirement lets pass.
   /// - Parameter admit: is told how far an answer may be given again; nil for not at all.
   func admission(
-    _ requirement: Requirement, _ admit: @escaping @Sendable (RequestHead, Principal?, Reuse?) -> Admission
+    _ requirement: Requirement, takesSignature: Bool,
+    _ admit: @escaping @Sendable (RequestHead, Principal?, Reuse?) -> Admission
   ) -> @Sendable (RequestHead) -> Admission {
     { head in
       let state = state()
-      switch check(head, requirement) {
-      case .passed(let principal):
-        return metered(principal) { admit(head, principal, reuse(state, principal, requirement)) }
+      @Sendable func admitted(_ principal: Principal?, _ digest: ContentDigest?, _ state: State) -> Admission {
+        let admission = metered(principal) { admit(head, principal, reuse(state, principal, requirement)) }
+        guard let digest else { return admission }
+        return .checking(
+          { body throws(Problem) in if !digest.matches(body) { throw SignedRequest.wrongDigest } }, admission)
+      }
+      switch check(head, requirement, takesSignature: takesSignature) {
+      case .passed(let principal, let digest): return admitted(principal, digest, state)
       case .refused(let problem, let principal): return metered(principal) { .refuse(problem) }
       case .undecided(let settle, let refusal):
         return .later {
@@ -116,9 +144,8 @@ struct Gate: Sendable {
             return .refuse(error)
           }
           let state = self.state()
-          switch check(head, requirement) {
-          case .passed(let principal):
-            return metered(principal) { admit(head, principal, reuse(state, principal, requirement)) }
+          switch check(head, requirement, takesSignature: takesSignature) {
+          case .passed(let principal, let digest): return admitted(principal, digest, state)
           case .refused(let problem, let principal): return metered(principal) { .refuse(problem) }
           case .undecided: return .refuse(refusal)
           }

@@ -1,7 +1,7 @@
 import HTTPServer
 import SingleSignOn
 
-/// Who calls: a key or a token that was verified.
+/// Who calls: a key, a token or a signature that was verified.
 public struct Principal: Sendable {
   /// The key's id; of a token one made of issuer and subject, the same for all of their tokens.
   public let keyID: Identifier
@@ -15,7 +15,7 @@ public struct Principal: Sendable {
   let expiresAt: Instant?
   /// Where it may be used from; empty for anywhere.
   let addressRanges: [AddressRange]
-  /// Nil for a token.
+  /// Nil for a token or a signature.
   let use: KeyUse?
   /// Nil without a quota.
   let meter: KeyMeter?
@@ -40,6 +40,19 @@ public struct Principal: Sendable {
     self.scopes = scopes
     sourceID = nil
     expiresAt = Instant(milliseconds: token.expiresAt)
+    addressRanges = []
+    use = nil
+    meter = nil
+  }
+
+  /// Who signs may post for its source, and nothing else.
+  init(_ key: SigningKey) {
+    keyID = key.id
+    keyName = key.name
+    subject = nil
+    scopes = [.resultsWrite]
+    sourceID = key.sourceID
+    expiresAt = nil
     addressRanges = []
     use = nil
     meter = nil

@@ -15,6 +15,8 @@ enum AuditAction: String, Sendable, CaseIterable {
   case keyUpdate = "key.update"
   case keyRotate = "key.rotate"
   case keyRevoke = "key.revoke"
+  case signingKeyCreate = "signing_key.create"
+  case signingKeyRevoke = "signing_key.revoke"
   case methodologyCreate = "methodology.create"
   case methodologyUpdate = "methodology.update"
   case methodologyComplete = "methodology.complete"
@@ -36,6 +38,7 @@ enum AuditAction: String, Sendable, CaseIterable {
 }
 
 enum AuditObjectKind: String, Sendable, CaseIterable {
+  case signingKey = "signing_key"
   case provider, source, model, advisory, key, methodology, waiver, incident, dispute, result
   /// Those that were selected together.
   case results
@@ -86,6 +89,11 @@ extension AuditChange {
   }
 
   init(_ action: AuditAction, _ key: APIKey, before: APIKey? = nil) throws {
+    try self.init(action, key.id.description, before: before.map { $0.writeRecord }, after: key.writeRecord)
+  }
+
+  /// The public half.
+  init(_ action: AuditAction, _ key: SigningKey, before: SigningKey? = nil) throws {
     try self.init(action, key.id.description, before: before.map { $0.writeRecord }, after: key.writeRecord)
   }
 
@@ -159,6 +167,19 @@ extension APIKey {
       json.member("revoked_at", revokedAt?.rfc3339)
       json.member("successor_id", successorID?.description)
       limits.write(to: &json)
+    }
+  }
+}
+
+extension SigningKey {
+  fileprivate func writeRecord(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", id.description)
+      json.member("source_id", sourceID.description)
+      json.member("name", name)
+      json.member("public_key", publicKey.pem)
+      json.member("created_at", createdAt.rfc3339)
+      json.member("revoked_at", revokedAt?.rfc3339)
     }
   }
 }

@@ -14,7 +14,7 @@ struct ImportRoutes {
       Endpoint(
         method: .post, pattern: "/v1/probe-results/import", requirement: .scopes([.resultsWrite]),
         parameters: ["format", "provider", "source", "observed_at", "target"], bodyBytesMax: Self.bodyBytesMax,
-        contentTypes: ["application/json"], handler: .async(receive))
+        contentTypes: ["application/json"], takesSignature: true, handler: .async(receive))
     ]
   }
 

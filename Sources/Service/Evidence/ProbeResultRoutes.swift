@@ -18,7 +18,7 @@ struct ProbeResultRoutes {
         stream: BodyStreaming(
           contentType: ResultStream.contentType, bytesMax: ResultStream.bytesMax, wholeWith: ["atomic"],
           handler: postStream),
-        handler: .async(post)),
+        takesSignature: true, handler: .async(post)),
       Endpoint(
         method: .get, pattern: "/v1/probe-results/{id}", requirement: .scopes([.evidenceRead, .resultsWrite]),
         handler: .async(read)),

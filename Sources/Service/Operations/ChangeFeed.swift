@@ -9,6 +9,7 @@ import Synchronization
 actor ChangeFeed {
   private let changes: ChangeLog
   private let keys: KeyStore
+  private let signingKeys: SigningKeyStore
   private let sources: SourceStore
   private let providers: ProviderStore
   private let results: ResultStore
@@ -17,6 +18,7 @@ actor ChangeFeed {
   private let disputes: DisputeStore
   private let horizon: Horizon
   private let keyRing: KeyRing
+  private let signingKeyRing: SigningKeyRing
   private let registry: Registry
   private let board: ScoreBoard
   private let scorer: Scorer
@@ -33,6 +35,7 @@ actor ChangeFeed {
   init(_ parts: RiskService.Parts) {
     changes = parts.changes
     keys = parts.keys
+    signingKeys = parts.signingKeys
     sources = parts.sources
     providers = parts.providers
     results = parts.results
@@ -41,6 +44,7 @@ actor ChangeFeed {
     disputes = parts.disputes
     horizon = parts.horizon
     keyRing = parts.keyRing
+    signingKeyRing = parts.signingKeyRing
     registry = parts.registry
     board = parts.board
     scorer = parts.scorer
@@ -143,8 +147,10 @@ actor ChangeFeed {
   private func loadAccess() async throws {
     // Keys are read before sources, so that no key is known whose source is not.
     let stored = try await keys.all()
+    let storedSigningKeys = try await signingKeys.all()
     for source in try await sources.all() { registry.apply(source) }
     keyRing.replace(with: stored)
+    signingKeyRing.replace(with: storedSigningKeys)
   }
 
   /// The cells of a methodology are here before anything is scored from them.

@@ -31,6 +31,8 @@ struct Endpoint: Sendable {
   var secret: String?
   /// How it reads a body as it comes; nil when it never does.
   var stream: BodyStreaming?
+  /// Whether a signature of the source's will do in the place of a key.
+  var takesSignature = false
   /// Whether it answers before everything is loaded.
   var isAlwaysReady = false
   let handler: Handler
@@ -50,7 +52,7 @@ struct Endpoint: Sendable {
     behind gate: Gate, isLoaded: @escaping @Sendable () -> Bool,
     idempotency: @escaping @Sendable () throws -> Idempotency
   ) -> Route {
-    let admit = gate.admission(requirement) { [self] head, principal, reuse in
+    let admit = gate.admission(requirement, takesSignature: takesSignature) { [self] head, principal, reuse in
       if !isAlwaysReady, !isLoaded() { return .refuse(.starting) }
       if let stream, stream.applies(to: head) {
         return .stream(bytesMax: stream.bytesMax) { request, reader in
@@ -64,7 +66,7 @@ struct Endpoint: Sendable {
           switch work {
           case .direct(let handler): return try handler(request)
           case .async(let handler): return try await handler(request)
-          case .stream, .refuse, .later, .noting: preconditionFailure("the work of an endpoint is a handler")
+          case .stream, .refuse, .later, .noting, .checking: preconditionFailure("the work of an endpoint is a handler")
           }
         }
       }
@@ -130,10 +132,10 @@ struct BodyStreaming: Sendable {
   let wholeWith: [String]
   let handler: @Sendable (Call, inout BodyReader) async throws -> Response
 
-  /// An `Idempotency-Key` is one for a whole body, too.
+  /// An `Idempotency-Key` is one for a whole body, and so is a signature, too.
   func applies(to head: RequestHead) -> Bool {
     head.headers["Content-Type"]?.lowercased().hasPrefix(contentType) == true
-      && head.headers[Idempotency.header] == nil
+      && head.headers[Idempotency.header] == nil && !SignedRequest.isMeant(by: head)
       && !head.query.contains { wholeWith.contains($0.name) && $0.value != "false" }
   }
 }

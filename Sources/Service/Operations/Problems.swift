@@ -43,8 +43,9 @@ extension Problem.Kind {
   /// Every kind that the service answers with.
   static let served: [Problem.Kind] =
     Problem.Kind.all + [
-      malformedJSON, unauthorized, forbidden, conflict, gone, stillRunning, preconditionFailed, invalidRequest,
-      quotaExceeded, batchOverQuota, issuerUnavailable, databaseUnavailable, tooManyStreams, evidenceKeyUnavailable,
+      malformedJSON, unauthorized, invalidSignature, forbidden, conflict, gone, stillRunning, preconditionFailed,
+      invalidRequest, quotaExceeded, batchOverQuota, issuerUnavailable, databaseUnavailable, tooManyStreams,
+      evidenceKeyUnavailable,
     ]
 }
 

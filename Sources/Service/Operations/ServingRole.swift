@@ -34,6 +34,7 @@ public enum ServingRole {
         "revoked_at", "requests_per_minute", "results_per_minute", "expires_at", "address_ranges", "last_used_at",
         "successor_id",
       ]),
+    Rights("signing_key", "select", "insert", updating: ["revoked_at"]),
     Rights("model", "select", "insert", updating: ["vendor", "name", "origin", "tier", "coding_index"]),
     Rights("advisory", "select", "insert"),
     Rights("result", "select", "insert"), Rights("result_evidence", "select", "insert"),

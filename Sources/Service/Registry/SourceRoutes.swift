@@ -18,7 +18,7 @@ struct SourceRoutes {
         handler: .async(list)),
       .get("/v1/sources/{s}", .scopes([.admin])) { call in
         var json = JSONWriter()
-        try existing(call.path("s")).write(to: &json)
+        try parts.registry.existingSource(call.path("s")).write(to: &json)
         return .document(json.bytes)
       },
       Endpoint(
@@ -50,7 +50,7 @@ struct SourceRoutes {
 
   /// A merge patch (RFC 7396) of what may change: name, trust, status.
   @Sendable private func change(_ call: Call) async throws -> Response {
-    let id = try existing(call.path("s")).id
+    let id = try parts.registry.existingSource(call.path("s")).id
     // As it is stored, which may be newer than what is remembered here. Sources are never deleted.
     let before = try await parts.sources.all().first { $0.id == id }!
     try call.requireMatch(before.write)
@@ -87,16 +87,19 @@ struct SourceRoutes {
     }
   }
 
-  private func existing(_ reference: String) throws -> Source {
-    guard let source = parts.registry.source(reference) else {
-      throw Problem(.notFound, "No source has the id or slug \"\(reference)\".")
-    }
-    return source
-  }
-
   private static func trust(_ field: JSONField) throws -> Double {
     let trust = try field.double()
     guard trust > 0, trust <= 1 else { throw field.fault("must be above 0 and at most 1") }
     return trust
+  }
+}
+
+extension Registry {
+  /// - Throws: 404 when no source has this id or slug.
+  func existingSource(_ reference: String) throws(Problem) -> Source {
+    guard let source = source(reference) else {
+      throw Problem(.notFound, "No source has the id or slug \"\(reference)\".")
+    }
+    return source
   }
 }
