@@ -2,7 +2,7 @@ internal import CMicroHTTPD
 
 /// Bodies in gzip, as they come and as they go, and which of both a client gets.
 extension Exchange {
-  /// What a route of small bodies can be sent unpacks, and is hashed, in a fraction of a millisecond; more is dealt with
+  /// What a route of small bodies can be sent is unpacked and hashed in a fraction of a millisecond; more is dealt with
   /// elsewhere.
   private static let unpackedBytesOnLoopMax = 256 * 1024
 
