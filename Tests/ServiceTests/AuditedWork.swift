@@ -161,9 +161,13 @@ struct AuditedWork {
         )
       },
       Step("a source gets a key to sign with") {
-        let body =
-          #"{"name":"S","public_key":"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAiVTpGc4YdU9RX3j2P/LKYBx3nvime2DCQeph7MgVntM=\n-----END PUBLIC KEY-----\n"}"#
-        let answer = try await client.post("/v1/sources/lab/signing-keys", body)
+        let key = """
+          -----BEGIN PUBLIC KEY-----
+          MCowBQYDK2VwAyEAiVTpGc4YdU9RX3j2P/LKYBx3nvime2DCQeph7MgVntM=
+          -----END PUBLIC KEY-----
+          """
+        let body: [String: Any] = ["name": "S", "public_key": key]
+        let answer = try await client.post("/v1/sources/lab/signing-keys", object: body)
         let source = try await id("/v1/sources/lab")
         return (
           answer,

@@ -91,7 +91,8 @@ struct RouteRule {
       "PATCH /v1/sources/{s}", admin, bodies: patch, audits: ["source.update"], body: #"{"trust":0.7}"#),
     RouteRule(
       "POST /v1/sources/{s}/signing-keys", admin, bodies: json, audits: ["signing_key.create"],
-      body: #"{"name":"K","public_key":"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAG03TrT6QYFCyxIjIssWxE3hxhGqwk2sRzbAtNYjqd+g=\n-----END PUBLIC KEY-----\n"}"#),
+      body: #"{"name":"K","public_key":"-----BEGIN PUBLIC KEY-----\n"#
+        + #"MCowBQYDK2VwAyEAG03TrT6QYFCyxIjIssWxE3hxhGqwk2sRzbAtNYjqd+g=\n-----END PUBLIC KEY-----\n"}"#),
     RouteRule("DELETE /v1/sources/{s}/signing-keys/{id}", admin, audits: ["signing_key.revoke"]),
     RouteRule("POST /v1/keys", admin, bodies: json, audits: ["key.create"]),
     RouteRule(
