@@ -39,6 +39,11 @@ import Testing
     expectNone(TextRules.unknownFiles(in: Repository.documents, existing: Repository.paths))
   }
 
+  @Test func everyThreatNamesItsTest() throws {
+    let suites = Set(Repository.tests.map { String($0.name.dropLast(".swift".count)) })
+    expectNone(ThreatRules.violations(in: try Repository.file("SECURITY.md"), suites: suites))
+  }
+
   @Test func everyMigrationIsEmbedded() throws {
     expectNone(
       EmbeddingRules.violations(

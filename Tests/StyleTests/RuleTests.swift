@@ -129,6 +129,19 @@ import Testing
     #expect(found.count == count, "\(found)")
   }
 
+  @Test(arguments: [("`ATests`", 0), ("`ATests`, `CTests`", 1), ("", 1), ("by hand", 1)])
+  func everyThreatNeedsATestThatThereIs(shownBy: String, count: Int) {
+    let table = """
+      | entry | against | what stops it | shown by |
+      |---|---|---|---|
+      | a | b | c | \(shownBy) |
+
+      | d | e |
+      """
+    let found = ThreatRules.violations(in: SourceFile("S.md", table), suites: ["ATests", "BTests"])
+    #expect(found.count == count, "\(found)")
+  }
+
   @Test func bodiesAreCounted() {
     let source = """
       struct A {
