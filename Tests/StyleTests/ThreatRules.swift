@@ -14,7 +14,8 @@ enum ThreatRules {
         return Violation(path: document.path, line: index + 1, advice: "there is no \(missing)")
       }
       return named.isEmpty
-        ? Violation(path: document.path, line: index + 1, advice: "name the test that shows it in the last column") : nil
+        ? Violation(path: document.path, line: index + 1, advice: "name the test that shows it in the last column")
+        : nil
     }
   }
 }
