@@ -86,6 +86,8 @@ struct RetentionStore: Sendable {
         try await connection.execute(Self.carrying(month, under: methodology))
       }
       try await dropTables(of: month, on: connection)
+      // What follows waits for rows and not for tables: nobody waits behind it.
+      try await connection.execute("set local lock_timeout to default")
       let firstDay = month.until.milliseconds / 86_400_000
       try await connection.execute("delete from evidence_key where day between 0 and \(Int(firstDay) - 1)")
       try await connection.execute("update retention set horizon = greatest(horizon, \(month.until.timestamp))")
