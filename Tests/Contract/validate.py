@@ -18,8 +18,9 @@ METHODS = {"get", "put", "post", "patch", "delete"}
 # HTTP's own, on any answer. X-Request-Id comes back with a success when it was sent; RateLimit and RateLimit-Policy are
 # on every answer to a key that has a quota.
 TRANSPORT_HEADERS = {"access-control-allow-origin", "access-control-expose-headers", "connection", "content-encoding",
-                     "content-length", "content-type", "date", "ratelimit", "ratelimit-policy", "transfer-encoding",
-                     "vary", "x-content-type-options", "x-request-id"}
+                     "content-length", "content-security-policy", "content-type", "date", "ratelimit",
+                     "ratelimit-policy", "referrer-policy", "strict-transport-security", "transfer-encoding", "vary",
+                     "x-content-type-options", "x-request-id"}
 # What the HTTP library answers by itself, with a page of its own.
 LIBRARY_STATUSES = {408, 414, 431}
 # What `default` stands for; every other status has to be documented by name.
