@@ -42,14 +42,14 @@ struct SigningKey: Sendable {
     }
   }
 
-  func write(to json: inout JSONWriter) {
-    json.object { json in
-      json.member("id", id.description)
-      json.member("name", name)
-      json.member("public_key", publicKey.pem)
-      json.member("created_at", createdAt.rfc3339)
-      json.member("revoked_at", revokedAt?.rfc3339)
-    }
+  func write(to json: inout JSONWriter) { json.object { writeMembers(to: &$0) } }
+
+  func writeMembers(to json: inout JSONWriter) {
+    json.member("id", id.description)
+    json.member("name", name)
+    json.member("public_key", publicKey.pem)
+    json.member("created_at", createdAt.rfc3339)
+    json.member("revoked_at", revokedAt?.rfc3339)
   }
 }
 

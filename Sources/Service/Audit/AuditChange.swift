@@ -174,12 +174,8 @@ extension APIKey {
 extension SigningKey {
   fileprivate func writeRecord(to json: inout JSONWriter) {
     json.object { json in
-      json.member("id", id.description)
       json.member("source_id", sourceID.description)
-      json.member("name", name)
-      json.member("public_key", publicKey.pem)
-      json.member("created_at", createdAt.rfc3339)
-      json.member("revoked_at", revokedAt?.rfc3339)
+      writeMembers(to: &json)
     }
   }
 }
@@ -211,13 +207,7 @@ extension Dispute {
       json.member("provider_id", provider.description)
       json.member("result", result.description)
       json.member("source_id", source.description)
-      json.member("check", check)
-      json.member("reason", reason)
-      json.member("recorded_at", recordedAt.rfc3339)
-      json.member("recorded_by", recordedBy)
-      json.member("decided_at", decision?.at.rfc3339)
-      json.member("decided_by", decision?.by)
-      json.member("note", decision?.note)
+      writeCourse(to: &json)
     }
   }
 }

@@ -43,14 +43,19 @@ struct Dispute: Sendable {
       json.member("provider_id", provider.description)
       json.member("result", result.description)
       json.member("source", registry.source(id: source)?.slug.text ?? source.description)
-      json.member("check", check)
-      json.member("reason", reason)
-      json.member("recorded_at", recordedAt.rfc3339)
-      json.member("recorded_by", recordedBy)
-      json.member("decided_at", decision?.at.rfc3339)
-      json.member("decided_by", decision?.by)
-      json.member("note", decision?.note)
+      writeCourse(to: &json)
     }
+  }
+
+  /// What it is about and what became of it: what needs no registry.
+  func writeCourse(to json: inout JSONWriter) {
+    json.member("check", check)
+    json.member("reason", reason)
+    json.member("recorded_at", recordedAt.rfc3339)
+    json.member("recorded_by", recordedBy)
+    json.member("decided_at", decision?.at.rfc3339)
+    json.member("decided_by", decision?.by)
+    json.member("note", decision?.note)
   }
 }
 
