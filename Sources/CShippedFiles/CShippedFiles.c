@@ -57,6 +57,9 @@ static const unsigned char migrations_0014_evidence_keys_sql[] = {
 static const unsigned char migrations_0015_signing_keys_sql[] = {
 #embed "../../migrations/0015_signing_keys.sql"
 };
+static const unsigned char migrations_0016_signed_results_sql[] = {
+#embed "../../migrations/0016_signed_results.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -80,6 +83,7 @@ static const ShippedFile files[] = {
     {"migrations/0013_key_limits.sql", migrations_0013_key_limits_sql, sizeof migrations_0013_key_limits_sql},
     {"migrations/0014_evidence_keys.sql", migrations_0014_evidence_keys_sql, sizeof migrations_0014_evidence_keys_sql},
     {"migrations/0015_signing_keys.sql", migrations_0015_signing_keys_sql, sizeof migrations_0015_signing_keys_sql},
+    {"migrations/0016_signed_results.sql", migrations_0016_signed_results_sql, sizeof migrations_0016_signed_results_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

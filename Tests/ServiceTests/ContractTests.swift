@@ -184,7 +184,7 @@ import Testing
         has: [
           "id", "provider", "provider_id", "source", "check", "outcome", "observed_at", "received_at", "target",
           "model", "confidence",
-          "external_id", "run_id", "vantage", "scanner", "note", "evidence", "evidence_status", "voided",
+          "external_id", "run_id", "vantage", "scanner", "note", "evidence", "evidence_status", "signature", "voided",
           "disputes",
         ], "a result")
       let same = try await client.post("/v1/probe-results", object: Posting.result(full))
