@@ -106,6 +106,35 @@ import Testing
     }
   }
 
+  @Test func signaturesOfResultsPassAsTheyAre() async throws {
+    try await Self.withService { service, environment, admin in
+      let files = ["key.pem", "public.pem", "signed", "value"].map { service.dataDirectory + $0 }
+      func openssl(_ arguments: [String]) async throws {
+        let made = try await Program.run(arguments, of: "/usr/bin/openssl")
+        #expect(made.status == 0, "\(made.errors)")
+      }
+      try await openssl(["genpkey", "-algorithm", "ed25519", "-out", files[0]])
+      try await openssl(["pkey", "-in", files[0], "-pubout", "-out", files[1]])
+      let registered = try await admin.post(
+        "/v1/sources/lab/signing-keys",
+        object: ["name": "k", "public_key": try String(contentsOfFile: files[1], encoding: .utf8)])
+      let id = try #require(registered.json["id"].string, "\(registered.text)")
+      let signed = #"{"check":"encryption.hsts-missing","confidence":0.5,"observed_at":"2026-01-01T00:00:00Z","#
+        + #""outcome":"fail","provider":"acme"}"#
+      try signed.write(toFile: files[2], atomically: true, encoding: .utf8)
+      try await openssl(["pkeyutl", "-sign", "-inkey", files[0], "-rawin", "-in", files[2], "-out", files[3]])
+      let value = try Data(contentsOf: URL(fileURLWithPath: files[3])).base64EncodedString()
+      // The same result in another form: blanks, other digits.
+      let line = signed.dropLast().replacing("0.5", with: " 5.0e-1")
+      let input = line + #", "signature": {"keyid": "\#(id)", "value": "\#(value)"}}"#
+      let outcome = try await Self.post("\(input)\n\(input.replacing("fail", with: "pass"))\n", environment)
+      #expect(outcome.output == "accepted 1, duplicates 0, rejected 1\n", "\(outcome)")
+      #expect(outcome.errors.contains("\n  /signature/value  is not the key's signature"), "\(outcome.errors)")
+      let stored = try await admin.get("/v1/providers/acme/probe-results").json["items"][0]["signature"]
+      #expect(stored["signed"].string == signed && stored["value"].string == value)
+    }
+  }
+
   @Test func aWrongKeyOrAddressIsSaidOnceAndNotTriedAgain() async throws {
     try await Self.withService { service, environment, _ in
       for (change, status, sentence) in [

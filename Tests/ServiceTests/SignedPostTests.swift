@@ -25,17 +25,10 @@ import Testing
     }
   }
 
-  private static func register(_ signer: inout TestSigner, of source: String, with client: APIClient) async throws {
-    let answer = try await client.post(
-      "/v1/sources/\(source)/signing-keys", object: ["name": "scanner", "public_key": signer.pem])
-    #expect(answer.status == 201, "\(answer.text)")
-    signer.id = try #require(answer.json["id"].string)
-  }
-
   private func withFixture(_ body: @Sendable (Fixture) async throws -> Void) async throws {
     try await withRegisteredRelay { instance in
       var fixture = Fixture(instance: instance)
-      try await Self.register(&fixture.signer, of: "lab", with: instance.client)
+      try await fixture.signer.register(of: "lab", with: instance.client)
       try await body(fixture)
     }
   }
@@ -180,7 +173,7 @@ import Testing
     let clock = TestClock("2026-11-23T08:00:10.000Z")
     try await withRegisteredRelay(clock: clock.clock) { instance in
       var signer = TestSigner()
-      try await Self.register(&signer, of: "lab", with: instance.client)
+      try await signer.register(of: "lab", with: instance.client)
       let now = clock.now.milliseconds / 1000
       let body = try Self.one()
       for (offset, status) in [(-301, 401), (-300, 201), (0, 200), (300, 200), (301, 401)] as [(Int64, Int)] {
@@ -202,7 +195,7 @@ import Testing
       defer { Task { await second.stop() } }
       // Registered here, known there at once, since an unknown key is asked for.
       var later = TestSigner()
-      try await Self.register(&later, of: "lab", with: first.client)
+      try await later.register(of: "lab", with: first.client)
       #expect(try await later.send(.init(body: try Self.one("1")), to: second.client).status == 201)
       #expect(try await signer.send(.init(body: try Self.one("2")), to: second.client).status == 201)
       let path = "/v1/sources/lab/signing-keys"

@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 import HTTPServer
 import TestHarness
+import Testing
 
 @testable import Service
 
@@ -12,6 +13,19 @@ struct TestSigner {
   var id = ""
 
   var pem: String { Service.SigningKey.PublicKey(rawRepresentation: Array(key.publicKey.rawRepresentation)).pem }
+
+  mutating func register(of source: String, with client: APIClient) async throws {
+    let answer = try await client.post(
+      "/v1/sources/\(source)/signing-keys", object: ["name": "scanner", "public_key": pem])
+    #expect(answer.status == 201, "\(answer.text)")
+    id = try #require(answer.json["id"].string)
+  }
+
+  /// The member `signature` of a result whose signed form is this text.
+  func signature(of signed: String) throws -> String {
+    let value = try key.signature(for: Data(signed.utf8)).base64EncodedString()
+    return #"{"keyid":"\#(id)","value":"\#(value)"}"#
+  }
 
   /// What a request is signed as; a test changes what it wants to be wrong.
   struct Request {

@@ -25,7 +25,8 @@ struct ImportRoutes {
     var query = QueryFields(call.parameters)
     _ = query.required("format") { try $0.oneOf(Format.self) }
     let decoder = ProbeResultDecoder(
-      registry: parts.registry, methodology: parts.catalogue.methodology, principal: call.caller, now: now)
+      registry: parts.registry, signingKeys: parts.signingKeyRing, methodology: parts.catalogue.methodology,
+      principal: call.caller, now: now)
     let provider = query.required("provider", decoder.provider)
     let source = query.source(decoder)
     let observedAt = query.optional("observed_at") { try ProbeResultDecoder.instant($0, now: now) }

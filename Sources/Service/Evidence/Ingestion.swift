@@ -38,11 +38,14 @@ enum Ingestion {
     let weights = set.methodologies.map { scoring in
       candidates.map { Weights($0.stored, scoring.methodology) }
     }
+    let isAnySigned = results.contains { $0.signature != nil }
+    let signature = isAnySigned ? signatureColumns : ""
+    let further = columns(set).joined() + signature
     return """
       with sent as materialized (
         select provider_id, identity, digest, id, source_id, check_id collate "C", outcome, target collate "C",
           model collate "C", observed_at, counted_at, received_at, confidence, external_id, run_id, vantage_country,
-          vantage_asn, scanner_name, scanner_version, note, evidence\(unsafeRaw: columns(set).joined())
+          vantage_asn, scanner_name, scanner_version, note, evidence\(unsafeRaw: further)
         from unnest(
           \(results.map { $0.provider }), \(candidates.map { $0.identity.identity }),
           \(candidates.map { $0.identity.digest }), \(candidates.map { $0.stored.id }), \(results.map { $0.source }),
@@ -53,10 +56,10 @@ enum Ingestion {
           \(results.map { $0.externalID }), \(results.map { $0.runID }), \(results.map { $0.vantage?.country }),
           \(results.map { $0.vantage?.asn }), \(results.map { $0.scanner?.name }),
           \(results.map { $0.scanner?.version }), \(results.map { $0.note }),
-          \(candidates.map { $0.evidence })\(arrays(weights))
+          \(candidates.map { $0.evidence })\(arrays(weights))\(isAnySigned ? signatures(results) : "")
         ) as t (provider_id, identity, digest, id, source_id, check_id, outcome, target, model, observed_at,
           counted_at, received_at, confidence, external_id, run_id, vantage_country, vantage_asn, scanner_name,
-          scanner_version, note, evidence\(unsafeRaw: columns(set).joined()))
+          scanner_version, note, evidence\(unsafeRaw: further))
       ),
       claimed as (
         insert into result_identity (provider_id, identity, result_id, digest)
@@ -68,9 +71,10 @@ enum Ingestion {
       stored as (
         insert into result (provider_id, id, source_id, check_id, outcome, target, model, observed_at, counted_at,
           received_at, confidence, external_id, run_id, vantage_country, vantage_asn, scanner_name, scanner_version,
-          note)
+          note\(unsafeRaw: signature))
         select provider_id, id, source_id, check_id, outcome, target, model, observed_at, counted_at, received_at,
-          confidence, external_id, run_id, vantage_country, vantage_asn, scanner_name, scanner_version, note
+          confidence, external_id, run_id, vantage_country, vantage_asn, scanner_name, scanner_version,
+          note\(unsafeRaw: signature)
         from fresh
         returning 1
       ),
@@ -96,6 +100,18 @@ enum Ingestion {
       union all
       select null, version, null, null, null, null, null, null, null, null, null, null from head
       """
+  }
+
+  // MARK: - Signatures
+
+  /// What signed results have beside the others. A batch without one has a statement without them, which costs nothing.
+  private static let signatureColumns = ", signing_key_id, signature, signed"
+
+  private static func signatures(_ results: [ProbeResult]) -> Query {
+    """
+    , \(results.map { $0.signature?.keyID }), \(results.map { $0.signature?.value }),
+    \(results.map { $0.signature?.signed })
+    """
   }
 
   // MARK: - Weights

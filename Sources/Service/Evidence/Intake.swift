@@ -128,6 +128,7 @@ actor Intake {
           EvidenceVault.Body(owner: result.provider, id: stored.id, bytes: json.bytes))
         bytes += body!.count
       }
+      if let signature = result.signature { bytes += signature.signed.utf8.count }
       candidates.append(
         ResultStore.Candidate(stored, ResultIdentity(of: result, digestKey: digestKey), evidence: body))
     }

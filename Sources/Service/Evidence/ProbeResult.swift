@@ -32,6 +32,8 @@ struct ProbeResult: Sendable {
   var note: String?
   /// An object, as it was sent; as it is stored, without the secrets that were known as such.
   var evidence: JSONValue?
+  /// Its source's, where that signed the result itself.
+  var signature: ResultSignature?
 
   static let evidenceBytesMax = 64 * 1024
 }
@@ -89,6 +91,8 @@ struct StoredResult: Sendable {
       }
       json.member("note", result.note)
       writeEvidence(to: &json)
+      json.name("signature")
+      if let signature = result.signature { signature.write(to: &json) } else { json.null() }
       json.name("voided")
       if let voided {
         json.object { json in

@@ -4,6 +4,7 @@ import RiskModel
 /// Turns what was sent into a `ProbeResult`, or into every fault in it.
 struct ProbeResultDecoder: Sendable {
   let registry: Registry
+  let signingKeys: SigningKeyRing
   let methodology: Methodology
   let principal: Principal
   let now: Instant
@@ -16,13 +17,15 @@ struct ProbeResultDecoder: Sendable {
   func decode(_ value: JSONValue, readerFaults: [JSONFault] = []) throws(JSONFaults) -> ProbeResult {
     var fields = JSONFields(value, faults: readerFaults)
     // Without a fault there is a provider.
-    return try decode(&fields) { $0.required("provider", provider) }!
+    return try decode(&fields, signedAs: value) { $0.required("provider", provider) }!
   }
 
-  /// - Parameter subject: reads the provider, whose faults it may leave to others.
+  /// - Parameters:
+  ///   - sent: the whole of it, of which it may have a signature; nil where it may not.
+  ///   - subject: reads the provider, whose faults it may leave to others.
   /// - Returns: nil without a provider.
   func decode(
-    _ fields: inout JSONFields, of subject: (inout JSONFields) -> Provider?
+    _ fields: inout JSONFields, signedAs sent: JSONValue? = nil, of subject: (inout JSONFields) -> Provider?
   ) throws(JSONFaults) -> ProbeResult? {
     let provider = subject(&fields)
     let source = source(&fields)
@@ -38,6 +41,7 @@ struct ProbeResultDecoder: Sendable {
     let scanner = fields.optional("scanner", ProbeResult.Scanner.init)
     let note = fields.optional("note") { try $0.string(bytesMax: 2_000) }
     let evidence = fields.optional("evidence", Self.evidence)
+    let signature = sent.flatMap { verifiedSignature(&fields, of: $0, by: source, note: note, evidence: evidence) }
     try fields.finish()
     guard let provider else { return nil }
     return ProbeResult(
@@ -45,7 +49,7 @@ struct ProbeResultDecoder: Sendable {
       outcome: outcome!, observedAt: observedAt!,
       target: Target(address: (target ?? TargetAddress(of: provider.details.hosts[0])).text, model: model),
       confidence: confidence ?? 1, externalID: externalID, runID: runID, vantage: vantage ?? nil, scanner: scanner,
-      note: note, evidence: evidence)
+      note: note, evidence: evidence, signature: signature)
   }
 
   // MARK: - References

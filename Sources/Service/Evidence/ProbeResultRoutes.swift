@@ -53,8 +53,8 @@ struct ProbeResultRoutes {
 
   private func decoder(for call: Call) -> ProbeResultDecoder {
     ProbeResultDecoder(
-      registry: parts.registry, methodology: parts.catalogue.methodology, principal: call.caller,
-      now: parts.clock.now())
+      registry: parts.registry, signingKeys: parts.signingKeyRing, methodology: parts.catalogue.methodology,
+      principal: call.caller, now: parts.clock.now())
   }
 
   private enum Posted: Sendable {

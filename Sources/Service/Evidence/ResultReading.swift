@@ -6,7 +6,8 @@ extension ResultStore {
   /// All that `decode` reads of a row of `result r`; the evidence's body and `decisionColumns` follow.
   static let resultColumns = """
     r.provider_id, r.id, r.source_id, r.check_id, r.outcome, r.target, r.model, r.observed_at, r.received_at,
-    r.confidence, r.external_id, r.run_id, r.vantage_country, r.vantage_asn, r.scanner_name, r.scanner_version, r.note
+    r.confidence, r.external_id, r.run_id, r.vantage_country, r.vantage_asn, r.scanner_name, r.scanner_version, r.note,
+    r.signing_key_id, (select k.public_key from signing_key k where k.id = r.signing_key_id), r.signature, r.signed
     """
 
   /// What `decode` reads of the disputes of `result r`, and of the rows of `void v` and `erasure x`, which are joined
@@ -85,6 +86,7 @@ extension ResultStore {
     let scannerName = try row.next(String?.self)
     let scannerVersion = try row.next(String?.self)
     let note = try row.next(String?.self)
+    let signature = try ResultSignature.decode(&row)
     let body = try row.next([UInt8]?.self)
     // In the order of their ids, which is that of time.
     let disputes = try row.next([String].self).sorted().map { text in
@@ -101,7 +103,7 @@ extension ResultStore {
       externalID: externalID, runID: runID,
       vantage: country == nil && asn == nil ? nil : ProbeResult.Vantage(country: country, asn: asn),
       scanner: scannerName.map { ProbeResult.Scanner(name: $0, version: scannerVersion) }, note: note,
-      evidence: nil)
+      evidence: nil, signature: signature)
     let stored = StoredResult(
       id: id, receivedAt: receivedAt, result: result, voided: voided, disputes: disputes, erased: erased)
     return (stored, body)

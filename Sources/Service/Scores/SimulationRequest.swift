@@ -26,7 +26,8 @@ struct SimulationRequest: Sendable {
     let (value, readerFaults) = try JSONReader.read(body)
     var fields = JSONFields(value, faults: readerFaults)
     let decoder = ProbeResultDecoder(
-      registry: parts.registry, methodology: parts.catalogue.methodology, principal: caller.ofNoSource, now: now)
+      registry: parts.registry, signingKeys: parts.signingKeyRing, methodology: parts.catalogue.methodology,
+      principal: caller.ofNoSource, now: now)
     let provider = fields.required("provider") { try $0.provider(in: parts.registry) }
     let counts = 0...Self.countMax
     let added = fields.optional("add") { field in

@@ -21,17 +21,28 @@ struct Redactor: Sendable {
   /// The result without secrets in its evidence and its note. One that has neither costs nothing.
   func redacted(_ result: ProbeResult) -> ProbeResult {
     if result.note == nil, result.evidence == nil { return result }
-    var pass = Pass(redactor: self, companions: [])
-    var (note, evidence) = pass.run(result)
-    if !pass.ids.isEmpty {
-      // An id of a cloud's key was found: what looks like a key beside it is one, before it or after.
-      pass = Pass(redactor: self, companions: pass.ids)
-      (note, evidence) = pass.run(result)
-    }
+    let (note, evidence) = replaced(result.note, result.evidence)
     var redacted = result
     if let note { redacted.note = note }
     if let evidence { redacted.evidence = evidence }
     return redacted
+  }
+
+  /// Whether a note beside this evidence would be stored with something replaced.
+  static func finds(in note: String, beside evidence: JSONValue?) -> Bool {
+    finder.replaced(note, evidence).note != nil
+  }
+  /// Whose replacements nobody sees.
+  private static let finder = Redactor(key: SymmetricKey(size: .bits256))
+
+  /// Nil for what has no secrets.
+  private func replaced(_ note: String?, _ evidence: JSONValue?) -> (note: String?, evidence: JSONValue?) {
+    var pass = Pass(redactor: self, companions: [])
+    let replaced = pass.run(note, evidence)
+    if pass.ids.isEmpty { return replaced }
+    // An id of a cloud's key was found: what looks like a key beside it is one, before it or after.
+    pass = Pass(redactor: self, companions: pass.ids)
+    return pass.run(note, evidence)
   }
 
   private func replacement(_ secret: FoundSecret, in bytes: UnsafeBufferPointer<UInt8>) -> String {
@@ -55,8 +66,8 @@ struct Redactor: Sendable {
     var ids: SecretScanner.Companions = []
 
     /// Nil for what has no secrets.
-    mutating func run(_ result: ProbeResult) -> (note: String?, evidence: JSONValue?) {
-      (result.note.flatMap { text($0, under: nil) }, result.evidence.flatMap { value($0, under: nil) })
+    mutating func run(_ note: String?, _ evidence: JSONValue?) -> (note: String?, evidence: JSONValue?) {
+      (note.flatMap { text($0, under: nil) }, evidence.flatMap { value($0, under: nil) })
     }
 
     /// - Parameter label: the name that the value stands under.
