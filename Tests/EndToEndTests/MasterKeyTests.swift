@@ -36,6 +36,13 @@ struct MasterKeyTests {
 
   // MARK: - Changing it
 
+  private func post(_ id: String, with client: APIClient) async throws -> Answer {
+    try await client.post(
+      "/v1/probe-results",
+      #"{"provider":"acme","source":"lab","check":"encryption.hsts-missing","outcome":"fail","#
+        + #""observed_at":"2026-11-20T08:00:00Z","external_id":"\#(id)","evidence":{"found":"x"}}"#)
+  }
+
   @Test(.timeLimit(.minutes(10))) func aPrivateClustersIsChangedWhileItServesAndAfterAKill() async throws {
     let service = RunningService()
     try await service.start()
@@ -43,12 +50,7 @@ struct MasterKeyTests {
     _ = try await client.post("/v1/providers", #"{"slug":"acme","name":"A","hosts":["acme.example"]}"#)
     _ = try await client.post("/v1/sources", #"{"slug":"lab","name":"L"}"#)
     let number = Counter()
-    func post() async throws -> Answer {
-      try await client.post(
-        "/v1/probe-results",
-        #"{"provider":"acme","source":"lab","check":"encryption.hsts-missing","outcome":"fail","#
-          + #""observed_at":"2026-11-20T08:00:00Z","external_id":"\#(number.next())","evidence":{"found":"x"}}"#)
-    }
+    func post() async throws -> Answer { try await self.post(String(number.next()), with: client) }
     let id = try #require(try await post().json["id"].string)
     func status() async throws -> String? {
       try await client.get("/v1/probe-results/\(id)").json["evidence_status"].string
@@ -59,12 +61,10 @@ struct MasterKeyTests {
     let before = try await service.sql(rows)
 
     // It waits for its lock in the middle, and is killed there.
+    let lock = "begin; lock table evidence_key in share mode; select pg_sleep(600)"
+    let url = try service.databaseURL
     let holder = Task {
-      try await Program.run(
-        [
-          "-X", "-q", "-c", "begin; lock table evidence_key in share mode; select pg_sleep(600)",
-          try service.databaseURL,
-        ], of: "/usr/bin/psql", timeoutSeconds: 300)
+      try await Program.run(["-X", "-q", "-c", lock, url], of: "/usr/bin/psql", timeoutSeconds: 300)
     }
     func locks(_ granted: String) async throws -> String {
       try await service.sql(
