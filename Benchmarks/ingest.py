@@ -5,6 +5,7 @@ Single results: against pgbench, which for one result a transaction does the who
 for a repetition, inserts, folds (ingest.sql). Batches and streams: against COPY of as many rows into the table of
 results. Single results are spread over 1,000 relays and all checks. Batches, streams and the rows that are copied come
 as scanners send them, the checks of one relay after the other, and then once more spread like single ones.
+Last, reads: as many as 32 connections get, and as long as one takes at a steady pace, with and without such posts.
 Both sides take turns in every round; medians over the rounds and of the ratios round by round are printed as rows of a
 Markdown table. Everything runs on loopback, on a private cluster.
 
@@ -13,6 +14,7 @@ usage: ingest.py RELAYRISK [ROUNDS [STORED]]
   STORED    how many results are stored beforehand, past the service; 0 by default
 """
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -175,6 +177,30 @@ def stream(service, directory, checks, is_spread):
     return count / took, (service.cpu_seconds() - before) / count
 
 
+@contextlib.contextmanager
+def flood(service, directory, checks):
+    """Posts batches on several connections, as fast as they are taken, for as long as reads are measured."""
+    path = script(directory, service, checks, BATCH, False)
+    with subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", "-d60s", "-s", path, service.url], stdout=subprocess.DEVNULL) as wrk:
+        time.sleep(1)
+        before = accepted(service)
+        yield
+        assert accepted(service) > before, "nothing was posted meanwhile"
+        wrk.terminate()
+
+
+def reads(service):
+    """Scores a second by 32 connections, and the mean time of one at a steady pace in seconds."""
+    url, bearer = service.url + "/v1/providers/relay-1/score", f"Authorization: Bearer {service.key}"
+    output = subprocess.check_output(["wrk", "-t1", "-c32", f"-d{SECONDS}s", "-H", bearer, url], text=True)
+    assert "Non-2xx" not in output and "Socket errors" not in output, output
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
+    output = subprocess.check_output(
+        ["h2load", "--h1", "-t1", "-c8", "--rps=50", f"-D{SECONDS}", "-H", bearer, url], text=True)
+    assert re.search(r" 0 failed, 0 errored, 0 timeout", output), output
+    return rate, seconds(re.search(r"time for request:\s+\S+\s+\S+\s+(\S+)", output)[1])
+
+
 def row(work, measured, against, goal):
     print(f"| {work} | {measured} | {against} | {goal} |", flush=True)
 
@@ -239,6 +265,15 @@ def main(service, directory):
         their, our, ratio = compare(lambda: (copy(service, count, checks, is_spread),), ours)
         row(work, f"{our[0]:,.0f} results/s, {our[-1] * 1e6:.1f} us CPU a result", f"COPY {their[0]:,.0f} rows/s",
             f"{ratio:.2f} times (0.6)")
+
+    def reads_meanwhile():
+        with flood(service, directory, checks):
+            return reads(service)
+
+    their, our, ratio = compare(lambda: reads(service), reads_meanwhile)
+    row(f"GET a score while {CONNECTIONS} connections post {BATCH:,} results each",
+        f"{our[0]:,.0f}/s; at 400/s mean {our[1] * 1e3:.2f} ms", f"without posts {their[0]:,.0f}/s; mean {their[1] * 1e3:.2f} ms",
+        f"{ratio:.2f} times (0.75)")
     row("resident memory at the end", f"{service.resident_megabytes():.0f} MB", "", "")
 
 

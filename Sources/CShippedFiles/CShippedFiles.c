@@ -60,6 +60,9 @@ static const unsigned char migrations_0015_signing_keys_sql[] = {
 static const unsigned char migrations_0016_signed_results_sql[] = {
 #embed "../../migrations/0016_signed_results.sql"
 };
+static const unsigned char migrations_0017_erasure_sql[] = {
+#embed "../../migrations/0017_erasure.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -84,6 +87,7 @@ static const ShippedFile files[] = {
     {"migrations/0014_evidence_keys.sql", migrations_0014_evidence_keys_sql, sizeof migrations_0014_evidence_keys_sql},
     {"migrations/0015_signing_keys.sql", migrations_0015_signing_keys_sql, sizeof migrations_0015_signing_keys_sql},
     {"migrations/0016_signed_results.sql", migrations_0016_signed_results_sql, sizeof migrations_0016_signed_results_sql},
+    {"migrations/0017_erasure.sql", migrations_0017_erasure_sql, sizeof migrations_0017_erasure_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

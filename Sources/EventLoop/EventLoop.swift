@@ -110,6 +110,8 @@ public final class EventLoop: TaskExecutor, SerialExecutor, @unchecked Sendable 
   private func queue(_ work: Work) {
     let mustWake = inbox.withLock { inbox in
       inbox.jobs.append(work)
+      // Whoever comes next finds it woken: many jobs at once, the answers to a batch, are one wake-up.
+      defer { inbox.isWaiting = false }
       return inbox.isWaiting
     }
     if mustWake { wake() }

@@ -32,16 +32,6 @@ public final class Database: Sendable {
     try await run(query).map(decode)
   }
 
-  /// Runs one statement in a transaction of its own and shows its rows in order, for what is made of many of them.
-  public func query<Reading: Sendable>(
-    _ query: Query, into reading: Reading, _ read: @Sendable (inout Reading, inout Row) throws -> Void
-  ) async throws(PostgresError) -> Reading {
-    let table = try await run(query)
-    var reading = reading
-    try table.forEach { try read(&reading, &$0) }
-    return reading
-  }
-
   /// Runs one statement in a transaction of its own.
   /// - Returns: the rows affected, or returned.
   @discardableResult

@@ -1,5 +1,4 @@
 import CLibPQ
-import Glibc
 
 /// A complete result of one statement.
 ///
@@ -43,18 +42,10 @@ final class ResultTable: @unchecked Sendable {
 
   /// Decodes all rows in order.
   func map<Value>(_ decode: (inout Row) throws -> Value) throws(PostgresError) -> [Value] {
-    var values: [Value] = []
-    values.reserveCapacity(rowCount)
-    try forEach { values.append(try decode(&$0)) }
-    return values
-  }
-
-  /// Shows all rows in order.
-  func forEach(_ read: (inout Row) throws -> Void) throws(PostgresError) {
     do {
-      for index in 0..<rowCount {
+      return try (0..<rowCount).map { index in
         var row = Row(table: self, index: Int32(index))
-        try read(&row)
+        return try decode(&row)
       }
     } catch let error as PostgresError {
       throw error
@@ -83,16 +74,6 @@ public struct Row {
     _: Value.Type = Value.self
   ) throws(PostgresError) -> Value {
     try Value.decode(nextCell())
-  }
-
-  /// Decodes the next column, a text, into that of a row before where it is the same: neither checked nor stored twice.
-  public mutating func next(sameAs known: String?) throws(PostgresError) -> String {
-    let cell = try nextCell()
-    guard let known, let bytes = cell.bytes else { return try String.decode(cell) }
-    let isSame = known.utf8.withContiguousStorageIfAvailable { known in
-      known.count == bytes.count && (known.isEmpty || memcmp(known.baseAddress!, bytes.baseAddress!, known.count) == 0)
-    }
-    return isSame == true ? known : try String.decode(cell)
   }
 
   /// Not generic, so that `next` can be specialised in the caller's module and the libpq calls stay in this one.

@@ -163,8 +163,8 @@ public final class RiskService: Sendable {
     }
     idempotencyOnceLoaded.withLock {
       $0 = Idempotency(
-        store: IdempotencyStore(database: parts.database), vault: parts.vault, digestKey: SymmetricKey(data: digestKey),
-        identifiers: parts.identifiers, clock: parts.clock, reader: reader)
+        store: IdempotencyStore(database: parts.database), vault: parts.vault, results: parts.results,
+        digestKey: SymmetricKey(data: digestKey), identifiers: parts.identifiers, clock: parts.clock, reader: reader)
     }
     intakeOnceLoaded.withLock {
       $0 = Intake(
@@ -255,6 +255,7 @@ public final class RiskService: Sendable {
       SigningKeyRoutes(parts: parts, catchUp: { [feed] in try await feed.catchUp() }).endpoints,
       ProbeResultRoutes(service: self).endpoints, ImportRoutes(service: self).endpoints,
       ResultListRoutes(parts: parts).endpoints, VoidRoutes(parts: parts).endpoints,
+      ErasureRoutes(parts: parts).endpoints,
       ScoreRoutes(service: self).endpoints, DecisionRoutes(parts: parts).endpoints,
       LookupRoutes(service: self).endpoints, ScoreListRoutes(service: self).endpoints,
       SimulationRoutes(service: self).endpoints, DisputeRoutes(parts: parts).endpoints,

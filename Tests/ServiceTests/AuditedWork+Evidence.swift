@@ -131,6 +131,27 @@ extension AuditedWork {
           ]
         )
       },
+      Step("a result's evidence is erased") {
+        let (result, provider) = (try await result("4"), try await id("/v1/providers/acme"))
+        return (
+          try await client.post("/v1/probe-results/\(result)/erase-evidence", #"{"reason":"R"}"#),
+          [
+            Expected(
+              action: "result.erase_evidence", object: result, after: ["reason": "R", "provider_id": provider])
+          ]
+        )
+      },
+      Step("the evidence of results is erased together") {
+        let provider = try await id("/v1/providers/acme")
+        return (
+          try await client.post("/v1/probe-results/erase-evidence", #"{"reason":"R","provider":"acme"}"#),
+          [
+            Expected(
+              action: "results.erase_evidence", object: nil,
+              after: ["reason": "R", "provider_id": provider, "source_id": NSNull(), "erased": 3])
+          ]
+        )
+      },
     ]
   }
 

@@ -184,8 +184,8 @@ import Testing
         has: [
           "id", "provider", "provider_id", "source", "check", "outcome", "observed_at", "received_at", "target",
           "model", "confidence",
-          "external_id", "run_id", "vantage", "scanner", "note", "evidence", "evidence_status", "signature", "voided",
-          "disputes",
+          "external_id", "run_id", "vantage", "scanner", "note", "evidence", "evidence_status", "evidence_erased",
+          "signature", "voided", "disputes",
         ], "a result")
       let same = try await client.post("/v1/probe-results", object: Posting.result(full))
       // The time of observation is content, and it has moved with the clock.

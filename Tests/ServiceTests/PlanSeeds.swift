@@ -31,6 +31,8 @@ enum PlanSeeds {
     insert into void (provider_id, result_id, recorded_at, recorded_by, reason)
     select provider_id, id, now(), 'seed', 'made up' from result where id::text like '%7'
     on conflict do nothing;
+    insert into erasure (provider_id, result_id, recorded_at, recorded_by, reason)
+    select provider_id, id, now(), 'seed', 'made up' from result where id::text like '%3';
     insert into dispute (provider_id, id, result_id, source_id, check_id, counted_at, reason, recorded_at, recorded_by,
       status, decided_at, decided_by, note)
     select provider_id, gen_random_uuid(), id, source_id, check_id, counted_at, 'made up', received_at, 'seed',
@@ -123,7 +125,8 @@ enum PlanSeeds {
   }
 
   private static let growing = [
-    "result", "result_evidence", "result_identity", "evidence_cell", "carried_cell", "void", "dispute", "score_event",
+    "result", "result_evidence", "result_identity", "evidence_cell", "carried_cell", "void", "erasure", "dispute",
+    "score_event",
     "published_score", "change", "idempotency_key", "waiver", "incident",
   ]
 

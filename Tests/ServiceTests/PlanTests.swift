@@ -228,8 +228,8 @@ import Testing
     let source = try await connection.query("select id from source where slug = 'lab-1000'") {
       try $0.next(Identifier.self)
     }[0]
-    var selections: [String: VoidStore.Selection] = [:]
-    for name in ["one", "range", "run", "source"] { selections[name] = VoidStore.Selection() }
+    var selections: [String: ResultSelection] = [:]
+    for name in ["one", "range", "run", "source"] { selections[name] = ResultSelection() }
     selections["one"]!.result = (provider, id)
     selections["range"]!.receivedFrom = received
     selections["range"]!.receivedUntil = received + 3_600_000

@@ -71,6 +71,9 @@ struct PlannedWork: Sendable {
       let body = selection.merging(["reason": "x"]) { $1 }
       expect(200, try await client.post("/v1/probe-results/void", object: body))
     }
+    expect(200, try await client.post("/v1/probe-results/\(ids[4])/erase-evidence", #"{"reason":"x"}"#))
+    let leaked = ["reason": "x", "provider": "relay-2", "run_id": "run-4242"]
+    expect(200, try await client.post("/v1/probe-results/erase-evidence", object: leaked))
     for (index, status) in [(2, "upheld"), (3, "rejected")] {
       let body = ["result": ids[index], "reason": "x"]
       let opened = try await client.post("/v1/disputes", object: body)

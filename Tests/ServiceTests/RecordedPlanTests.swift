@@ -34,6 +34,7 @@ import Testing
     "carried_cell_pkey": "from carried_cell where provider_id = $",
     "carried_cell_voided": "delete from carried_cell where voided_at <=",
     "void_pkey": "and not exists (select from void v where",
+    "erasure_pkey": "from erasure x where",
     "dispute_pkey": "from dispute d left join void v",
     "dispute_open": "insert into dispute",
     "dispute_result": "select d.id::text || ' ' || d.status from dispute d",

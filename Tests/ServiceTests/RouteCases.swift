@@ -216,6 +216,18 @@ extension RouteCase {
       ]),
       "POST /v1/probe-results/{id}/void": .body(
         ["reason": "R"], required: ["/reason"], wrong: ["/reason": ["", text(2_001)]]),
+      "POST /v1/probe-results/{id}/erase-evidence": .body(
+        ["reason": "R"], required: ["/reason"], wrong: ["/reason": ["", text(2_001)]]),
+      "POST /v1/probe-results/erase-evidence": .body(
+        [
+          "reason": "R", "provider": "acme", "source": "lab", "run_id": "1", "received_from": "2026-01-01T00:00:00Z",
+          "received_until": "2026-01-02T00:00:00Z", "dry_run": true,
+        ], required: ["/reason"],
+        wrong: [
+          "/reason": ["", text(2_001)], "/provider": ["", "no-such"], "/source": ["", "no-such"],
+          "/run_id": ["", text(201)], "/received_from": wrongTimes,
+          "/received_until": wrongTimes + ["2025-12-31T00:00:00Z"],
+        ]),
       "POST /v1/probe-results/void": .body(
         [
           "reason": "R", "source": "lab", "run_id": "1", "received_from": "2026-01-01T00:00:00Z",

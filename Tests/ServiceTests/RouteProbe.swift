@@ -14,7 +14,8 @@ struct RouteProbe {
   init(_ instance: TestInstance) async throws {
     self.instance = instance
     let client = instance.client
-    let result = try await client.post("/v1/probe-results", object: Posting.result(["source": "lab"]))
+    let result = try await client.post(
+      "/v1/probe-results", object: Posting.result(["source": "lab", "evidence": ["a": 1]]))
     let expiry = (Service.Clock.system.now() + 86_400_000).rfc3339
     let waiver = try await client.post(
       "/v1/providers/acme/waivers",

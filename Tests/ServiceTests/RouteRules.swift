@@ -110,6 +110,11 @@ struct RouteRule {
       "POST /v1/probe-results/void", admin, bodies: json, audits: ["results.void"],
       body: #"{"reason":"R","source":"lab"}"#),
     RouteRule(
+      "POST /v1/probe-results/{id}/erase-evidence", admin, bodies: json, audits: ["result.erase_evidence"]),
+    RouteRule(
+      "POST /v1/probe-results/erase-evidence", admin, bodies: json, audits: ["results.erase_evidence"],
+      body: #"{"reason":"R","source":"lab"}"#),
+    RouteRule(
       "POST /v1/methodologies", admin, bodies: ["application/json": 4 * mebibyte], audits: ["methodology.create"]),
     RouteRule(
       "PATCH /v1/methodologies/{id}", admin, bodies: patch, audits: ["methodology.update", "methodology.complete"],

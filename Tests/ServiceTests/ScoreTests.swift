@@ -158,4 +158,38 @@ import Testing
       #expect(try await score()["waivers"].integer == 0)
     }
   }
+
+  @Test func whoStartsLaterShowsTheSameToTheByte() async throws {
+    let clock = TestClock("2026-11-23T08:00:00.000Z")
+    let name = try await TestPostgres.shared.value.makeDatabase()
+    let first = try await TestInstance.start(on: name, clock: clock.clock)
+    try await registerRelay(with: first.client)
+    _ = try await first.client.post("/v1/providers", #"{"slug":"silent","name":"Silent","hosts":["silent.example"]}"#)
+    // Texts of every kind, and some that differ in the last of them alone.
+    let places: [(target: String, model: String?)] = [
+      ("acme.example", nil), ("acme.example", "gpt-5.5"), ("acme.example", "gpt-5.5\u{1}"), ("acme.example", "模型 🦜"),
+      ("https://api.acme.example/v1/chat", "gpt-5.5"), ("http://api.acme.example:8080", nil),
+    ]
+    for check in first.service.parts.catalogue.methodology.checks.prefix(12) {
+      for (number, place) in places.enumerated() {
+        let posted = try await first.client.post(
+          "/v1/probe-results",
+          object: Posting.result(
+            check: check.id, outcome: number % 2 == 0 ? "pass" : "fail",
+            [
+              "source": "lab", "target": place.target, "model": place.model, "confidence": 0.9,
+              "observed_at": "2026-11-23T07:0\(number):00Z",
+            ]))
+        #expect(posted.status == 201)
+      }
+    }
+    let second = try await TestInstance.start(on: name, clock: clock.clock, adminKey: first.adminKey)
+    for provider in ["acme", "silent"] {
+      let path = "/v1/providers/\(provider)/score?detail=full"
+      #expect(try await second.client.get(path).body == first.client.get(path).body)
+    }
+    #expect(second.service.parts.board.counts.cells == 12 * places.count)
+    await first.stop()
+    await second.stop()
+  }
 }

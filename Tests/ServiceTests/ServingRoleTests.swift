@@ -149,9 +149,11 @@ import Testing
         for right in ["insert on audit_entry", "update (hash) on audit_head"] {
           try await owner.execute("revoke \(unsafeRaw: right) from \(unsafeRaw: role)")
         }
+        try await owner.execute(
+          "revoke execute on function \(unsafeRaw: ServingRole.functions[0]) from \(unsafeRaw: role)")
       }
       let lacking = try await ServingRole.lacking(in: instance.database)
-      #expect(Set(lacking) == ["insert audit_entry", "update audit_head (hash)"])
+      #expect(Set(lacking) == ["insert audit_entry", "update audit_head (hash)", "execute erase_evidence"])
     }
   }
 }

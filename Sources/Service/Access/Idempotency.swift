@@ -21,8 +21,10 @@ extension Problem.Kind {
 /// a 5xx is as uncertain, and free to be tried again at once.
 struct Idempotency: Sendable {
   let store: IdempotencyStore
-  /// Answers show evidence, and are kept as evidence is.
+  /// Answers say of results what nobody else is to read, and are kept as evidence is.
   let vault: EvidenceVault
+  /// Where the evidence is that answers are kept without.
+  let results: ResultStore
   /// The installation's, so that neither keys nor bodies can be guessed from what is stored.
   let digestKey: SymmetricKey
   let identifiers: IdentifierGenerator
@@ -35,10 +37,10 @@ struct Idempotency: Sendable {
   /// Runs `work`, or answers as it was answered before.
   /// - Parameters:
   ///   - path: the segments that name the thing, decoded.
-  ///   - secret: the member of the answer that is not kept.
+  ///   - kept: what of the answer is kept.
   /// - Throws: 422 for a wrong key, or one that was sent with another request; 409 while the first one runs.
   func answer(
-    _ request: Request, of caller: Principal, path: [String], secret: String?,
+    _ request: Request, of caller: Principal, path: [String], kept: KeptAnswer,
     _ work: @Sendable () async throws -> Response
   ) async throws -> Response {
     let key = try Self.key(request.headers)
@@ -47,7 +49,7 @@ struct Idempotency: Sendable {
     let query = request.target.split(separator: "?", maxSplits: 1).dropFirst().first ?? ""
     let digest = await digest(of: [request.method.rawValue, String(query)], request.body)
     guard let holder = try await store.take(claim, requestDigest: digest) else {
-      return try await perform(request, claim, secret, work)
+      return try await perform(request, claim, kept, work)
     }
     guard holder.requestDigest == digest else {
       throw JSONFault(pointer: Self.header, detail: "was sent before with another method, query or body")
@@ -57,10 +59,12 @@ struct Idempotency: Sendable {
         .stillRunning, "The request that was sent first with this \(Self.header) is still running.",
         headers: [("Retry-After", "1")])
     }
-    return try await response(answer, to: holder.claim)
+    return try await response(answer, to: holder.claim, kept)
   }
 
-  private func response(_ answer: IdempotencyStore.Answer, to claim: IdempotencyStore.Claim) async throws -> Response {
+  private func response(
+    _ answer: IdempotencyStore.Answer, to claim: IdempotencyStore.Claim, _ kept: KeptAnswer
+  ) async throws -> Response {
     let body = EvidenceVault.Body(owner: claim.apiKey, id: claim.token, bytes: answer.body)
     guard let bytes = try await vault.opened([body])[claim.token] else {
       throw Problem(
@@ -68,11 +72,25 @@ struct Idempotency: Sendable {
         "The first answer cannot be read here: the master key is not that of this installation.",
         headers: [("Retry-After", "60")])
     }
-    return Response(status: answer.status, headers: answer.headers, body: bytes.isEmpty ? .none : .bytes(bytes))
+    guard !bytes.isEmpty, let id = try await reading(bytes, { try kept.missingEvidence(in: bytes) }) else {
+      return Response(status: answer.status, headers: answer.headers, body: bytes.isEmpty ? .none : .bytes(bytes))
+    }
+    guard let stored = try await results.result(id) else { throw Problem.contentGone(of: id) }
+    let whole = try await reading(bytes, { try kept.bytes(bytes, filledFrom: stored) })
+    // The same as then, unless the evidence was erased since.
+    let headers = answer.headers.map { $0.name == "ETag" ? ($0.name, entityTag(of: whole)) : $0 }
+    return Response(status: answer.status, headers: headers, body: .bytes(whole))
+  }
+
+  private func reading<Value: Sendable>(
+    _ bytes: [UInt8], _ work: @Sendable @escaping () throws -> Value
+  ) async throws -> Value {
+    if bytes.count < RiskService.ownThreadBytesMin { return try work() }
+    return try await withTaskExecutorPreference(reader) { try work() }
   }
 
   private func perform(
-    _ request: Request, _ claim: IdempotencyStore.Claim, _ secret: String?,
+    _ request: Request, _ claim: IdempotencyStore.Claim, _ kept: KeptAnswer,
     _ work: @Sendable () async throws -> Response
   ) async throws -> Response {
     let renewal = Task {
@@ -94,7 +112,8 @@ struct Idempotency: Sendable {
     }
     await Self.shielded {
       guard Self.isFinal(response.status) else { return try await store.release(claim) }
-      let bytes = try Self.body(of: response, without: secret)
+      let answered = Self.bytes(of: response)
+      let bytes = try await reading(answered) { try kept.bytes(keptOf: answered) }
       let body = EvidenceVault.Body(owner: claim.apiKey, id: claim.token, bytes: bytes)
       try await store.keep(
         response.status, response.headers, bytes.isEmpty ? [] : try await vault.sealed(body), for: claim)
@@ -131,22 +150,12 @@ struct Idempotency: Sendable {
     return Array(HMAC<SHA256>.authenticationCode(for: fields.bytes, using: digestKey))
   }
 
-  private static func body(of response: Response, without secret: String?) throws -> [UInt8] {
-    let bytes: [UInt8] =
-      switch response.body {
-      // What is streamed is read, and reads take no key.
-      case .none, .stream: []
-      case .bytes(let bytes): bytes
-      case .prepared(let prepared): prepared.body
-      }
-    guard let secret, case .object(let object) = try JSONReader.read(bytes).value else { return bytes }
-    var json = JSONWriter()
-    json.object { json in
-      for member in object.members where member.name != secret {
-        json.name(member.name)
-        json.value(member.value)
-      }
+  private static func bytes(of response: Response) -> [UInt8] {
+    switch response.body {
+    // What is streamed is read, and reads take no key.
+    case .none, .stream: []
+    case .bytes(let bytes): bytes
+    case .prepared(let prepared): prepared.body
     }
-    return json.bytes
   }
 }

@@ -30,6 +30,9 @@ enum AuditAction: String, Sendable, CaseIterable {
   case resultVoid = "result.void"
   /// Many at once.
   case resultsVoid = "results.void"
+  /// Their evidence, while the results stay; one result's, or that of many at once.
+  case resultErase = "result.erase_evidence"
+  case resultsErase = "results.erase_evidence"
   /// A month that is older than results are kept for.
   case resultsDrop = "results.drop"
 
@@ -125,21 +128,36 @@ extension AuditChange {
   }
 
   /// - Parameter count: how many results were voided, one at least.
-  init(_ selection: VoidStore.Selection, _ voiding: Voiding, count: Int) throws {
+  init(_ selection: ResultSelection, _ voiding: Voiding, count: Int) throws {
     try self.init(selection.result == nil ? .resultsVoid : .resultVoid, selection.result?.id.description) { json in
       json.object { json in
         if let result = selection.result {
           json.member("provider_id", result.provider.description)
         } else {
-          json.member("source_id", selection.source?.description)
-          json.member("run_id", selection.runID)
-          json.member("received_from", selection.receivedFrom?.rfc3339)
-          json.member("received_until", selection.receivedUntil?.rfc3339)
+          selection.writeMembers(to: &json)
           json.member("voided", count)
         }
         json.member("recorded_at", voiding.at.rfc3339)
         json.member("recorded_by", voiding.by)
         json.member("reason", voiding.reason)
+      }
+    }
+  }
+
+  /// Whose evidence it was, and nothing of it.
+  /// - Parameter count: how many results had evidence, one at least.
+  init(_ selection: ResultSelection, _ erasure: Erasure, count: Int) throws {
+    let action = selection.result == nil ? AuditAction.resultsErase : .resultErase
+    try self.init(action, selection.result?.id.description) { json in
+      json.object { json in
+        json.member("provider_id", (selection.result?.provider ?? selection.provider)?.description)
+        if selection.result == nil {
+          selection.writeMembers(to: &json)
+          json.member("erased", count)
+        }
+        json.member("recorded_at", erasure.at.rfc3339)
+        json.member("recorded_by", erasure.by)
+        json.member("reason", erasure.reason)
       }
     }
   }

@@ -154,7 +154,7 @@ struct DisputeStore: Sendable {
         ]
         if decision.isUpheld {
           let voiding = Voiding(at: decision.at, by: decision.by, reason: "The dispute \(dispute.id) was upheld.")
-          let selection = VoidStore.Selection(result: (dispute.provider, dispute.result))
+          let selection = ResultSelection(result: dispute.result, of: dispute.provider)
           let (voided, changed) = try await voids.void(selection, voiding, under: set, on: connection)
           if voided.isEmpty { try await checkNotDropped(dispute, on: connection) }
           audited += try voided.map { try AuditChange(selection, voiding, count: $0.count) }

@@ -49,6 +49,8 @@ struct StoredResult: Sendable {
   var disputes: [DisputeMark] = []
   /// There is evidence, and this instance has no key to it, or it is damaged.
   var isEvidenceUnreadable = false
+  /// Nil unless its evidence was erased.
+  var erased: Erasure?
 
   /// A result dated ahead of the clock counts from its receipt.
   var countedAt: Instant { min(result.observedAt, receivedAt) }
@@ -88,8 +90,7 @@ struct StoredResult: Sendable {
         json.null()
       }
       json.member("note", result.note)
-      json.member("evidence", result.evidence)
-      json.member("evidence_status", isEvidenceUnreadable ? "unreadable" : result.evidence == nil ? "none" : "stored")
+      writeEvidence(to: &json)
       json.name("signature")
       if let signature = result.signature { signature.write(to: &json) } else { json.null() }
       json.name("voided")
@@ -109,5 +110,29 @@ struct StoredResult: Sendable {
         }
       }
     }
+  }
+
+  /// The members that speak of evidence.
+  func writeEvidence(to json: inout JSONWriter) {
+    json.member("evidence", result.evidence)
+    json.member("evidence_status", evidenceStatus.rawValue)
+    json.name("evidence_erased")
+    if let erased {
+      json.object { json in
+        json.member("at", erased.at.rfc3339)
+        json.member("by", erased.by)
+        json.member("reason", erased.reason)
+      }
+    } else {
+      json.null()
+    }
+  }
+
+  enum EvidenceStatus: String { case none, stored, unreadable, erased }
+
+  private var evidenceStatus: EvidenceStatus {
+    if erased != nil { return .erased }
+    if isEvidenceUnreadable { return .unreadable }
+    return result.evidence == nil ? .none : .stored
   }
 }

@@ -15,6 +15,7 @@ struct ProbeResultRoutes {
       Endpoint(
         method: .post, pattern: Self.pattern, requirement: .scopes([.resultsWrite]), parameters: ["atomic"],
         bodyBytesMax: Self.batchBytesMax, contentTypes: ["application/json", ResultStream.contentType],
+        showsResult: true,
         stream: BodyStreaming(
           contentType: ResultStream.contentType, bytesMax: ResultStream.bytesMax, wholeWith: ["atomic"],
           handler: postStream),
@@ -119,21 +120,15 @@ struct ProbeResultRoutes {
     let disposition = try await service.intake().submit([result])[0]
     parts.intakeMetrics.count([disposition], of: [result])
     switch disposition {
-    case .accepted(let stored): return respond(stored, status: 201)
+    case .accepted(let stored): return parts.registry.response(stored, status: 201)
     case .duplicate(let id):
       guard let stored = try await parts.results.result(id) else {
         // It is a repetition, and no conflict; there is nothing left to answer with.
-        throw Problem(.gone, "The result \(id) is the same and was counted; its content is no longer kept.")
+        throw Problem.contentGone(of: id)
       }
-      return respond(stored, status: 200)
+      return parts.registry.response(stored)
     case .conflict(let id): throw Problem.sameIdentity(as: id)
     }
-  }
-
-  private func respond(_ stored: StoredResult, status: Int) -> Response {
-    var json = JSONWriter()
-    stored.write(to: &json, slugs: parts.registry.slugs(of: stored))
-    return .document(json.bytes, status: status, headers: [("Location", "/v1/probe-results/\(stored.id)")])
   }
 
   @Sendable private func read(_ call: Call) async throws -> Response {
@@ -163,6 +158,13 @@ extension Call {
 }
 
 extension Registry {
+  /// A result that something was done to, and where it is read.
+  func response(_ stored: StoredResult, status: Int = 200) -> Response {
+    var json = JSONWriter()
+    stored.write(to: &json, slugs: slugs(of: stored))
+    return .document(json.bytes, status: status, headers: [("Location", "/v1/probe-results/\(stored.id)")])
+  }
+
   /// Providers and sources are never deleted, so a stored result's are there.
   func slugs(of stored: StoredResult) -> (provider: String, source: String) {
     (
@@ -173,6 +175,11 @@ extension Registry {
 }
 
 extension Problem {
+  /// Of a repetition, whose first was dropped meanwhile.
+  static func contentGone(of id: Identifier) -> Problem {
+    Problem(.gone, "The result \(id) is the same and was counted; its content is no longer kept.")
+  }
+
   static func sameIdentity(as id: Identifier) -> Problem {
     Problem(.conflict, "The result \(id) has the same identity and other content; it stays as it is.")
   }

@@ -88,7 +88,9 @@ struct ResultFilter: Sendable {
       order by id desc limit \(Self.scannedCountMax)
     ) r left join lateral (
       select * from void v where v.provider_id = \(provider) and v.result_id = r.id limit 1
-    ) v on true
+    ) v on true left join lateral (
+      select * from erasure x where x.provider_id = \(provider) and x.result_id = r.id limit 1
+    ) x on true
     where (\(check == nil) or r.check_id = \(check))
       and (\(source == nil) or r.source_id = \(source))
       and (\(ownSource == nil) or r.source_id = \(ownSource))

@@ -10,11 +10,12 @@ extension ResultStore {
     r.signing_key_id, (select k.public_key from signing_key k where k.id = r.signing_key_id), r.signature, r.signed
     """
 
-  /// What `decode` reads of the disputes of `result r`, and of the row of `void v`, which is joined to the left.
+  /// What `decode` reads of the disputes of `result r`, and of the rows of `void v` and `erasure x`, which are joined
+  /// to the left.
   static let decisionColumns = """
     array(select d.id::text || ' ' || d.status from dispute d
       where d.provider_id = r.provider_id and d.result_id = r.id),
-    v.recorded_at, v.recorded_by, v.reason
+    v.recorded_at, v.recorded_by, v.reason, x.recorded_at, x.recorded_by, x.reason
     """
 
   /// One page of a provider's results with their evidence, newest received first.
@@ -62,6 +63,7 @@ extension ResultStore {
     select \(unsafeRaw: Self.resultColumns), e.body, \(unsafeRaw: Self.decisionColumns)
     from result r left join result_evidence e on e.provider_id = r.provider_id and e.id = r.id
       left join void v on v.provider_id = r.provider_id and v.result_id = r.id
+      left join erasure x on x.provider_id = r.provider_id and x.result_id = r.id
     where r.id = \(id)
     """
   }
@@ -92,9 +94,8 @@ extension ResultStore {
       return DisputeMark(
         id: Identifier(parsing: String(parts[0]))!, status: Dispute.Status(rawValue: String(parts[1]))!)
     }
-    let voided = try row.next(Timestamp?.self).map {
-      Voiding(at: Instant($0), by: try row.next(String.self), reason: try row.next(String.self))
-    }
+    let voided = try decision(&row).map { Voiding(at: $0.at, by: $0.by, reason: $0.reason) }
+    let erased = try decision(&row).map { Erasure(at: $0.at, by: $0.by, reason: $0.reason) }
     let result = ProbeResult(
       provider: provider, source: source, check: methodology.checkIndex(checkID) ?? 0, checkID: checkID,
       outcome: outcome, observedAt: observedAt,
@@ -103,6 +104,15 @@ extension ResultStore {
       vantage: country == nil && asn == nil ? nil : ProbeResult.Vantage(country: country, asn: asn),
       scanner: scannerName.map { ProbeResult.Scanner(name: $0, version: scannerVersion) }, note: note,
       evidence: nil, signature: signature)
-    return (StoredResult(id: id, receivedAt: receivedAt, result: result, voided: voided, disputes: disputes), body)
+    let stored = StoredResult(
+      id: id, receivedAt: receivedAt, result: result, voided: voided, disputes: disputes, erased: erased)
+    return (stored, body)
+  }
+
+  private static func decision(_ row: inout Row) throws -> (at: Instant, by: String, reason: String)? {
+    let at = try row.next(Timestamp?.self)
+    let (by, reason) = (try row.next(String?.self), try row.next(String?.self))
+    guard let at, let by, let reason else { return nil }
+    return (Instant(at), by, reason)
   }
 }

@@ -100,12 +100,8 @@ struct ResultStore: Sendable {
 
   /// The cells of these providers under these methodologies.
   func cells(of providers: [Identifier], under methodologies: [String]) async throws -> [StoredCell] {
-    try await database.query(
-      """
-      select \(unsafeRaw: StoredCell.packedColumns) from evidence_cell
-      where methodology = any(\(methodologies)) and provider_id = any(\(providers))
-      """, into: []
-    ) { $0.append(try StoredCell.unpack(&$1, after: $0.last)) }
+    try await database.query(PackedCells.query(of: providers, under: methodologies), PackedCells.unpack)
+      .flatMap { $0 }
   }
 
   /// Shows the cells of these providers, some thousands at a time: there may be millions. Several statements are under

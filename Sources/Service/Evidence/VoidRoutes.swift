@@ -9,7 +9,7 @@ struct VoidRoutes {
     [
       Endpoint(
         method: .post, pattern: "/v1/probe-results/{id}/void", requirement: .scopes([.admin]),
-        contentTypes: ["application/json"], handler: .async(voidOne)),
+        contentTypes: ["application/json"], showsResult: true, handler: .async(voidOne)),
       Endpoint(
         method: .post, pattern: "/v1/probe-results/void", requirement: .scopes([.admin]),
         contentTypes: ["application/json"], handler: .async(voidMany)),
@@ -33,14 +33,12 @@ struct VoidRoutes {
     if before.voided == nil {
       let voiding = Voiding(at: parts.clock.now(), by: call.author.recordedName, reason: reason!)
       let (_, cells) = try await store.void(
-        VoidStore.Selection(result: (before.result.provider, id)), voiding, by: call.author)
+        ResultSelection(result: id, of: before.result.provider), voiding, by: call.author)
       try await takeOver(cells)
     }
     // Read again, because someone else may have voided it first.
     guard let after = try await parts.results.result(id) else { throw absent }
-    var json = JSONWriter()
-    after.write(to: &json, slugs: parts.registry.slugs(of: after))
-    return .document(json.bytes)
+    return parts.registry.response(after)
   }
 
   /// Memory shows what was voided from the next read on: the cells, and that disputes of the results have no more
@@ -59,22 +57,10 @@ struct VoidRoutes {
     var fields = JSONFields(value, faults: readerFaults)
     let now = parts.clock.now()
     let reason = fields.required("reason", Self.reason)
-    var selection = VoidStore.Selection()
-    selection.source = fields.optional("source") { field in
-      guard let source = parts.registry.source(try field.string()) else {
-        throw field.fault("no source has this id or slug")
-      }
-      return source.id
-    }
-    selection.runID = fields.optional("run_id") { try $0.string(bytesMin: 1, bytesMax: 200) }
-    selection.receivedFrom = fields.optional("received_from") { try ProbeResultDecoder.instant($0, now: now) }
-    selection.receivedUntil = fields.optional("received_until") { try ProbeResultDecoder.instant($0, now: now) }
+    let selection = ResultSelection(&fields, registry: parts.registry, now: now)
     let isDryRun = fields.optional("dry_run") { try $0.bool() } ?? false
     if selection.isEmpty, fields.faults.isEmpty {
       fields.fault("", "must select results by source, run_id, received_from or received_until")
-    }
-    if let from = selection.receivedFrom, let until = selection.receivedUntil, from > until {
-      fields.fault("received_until", "is before received_from")
     }
     try fields.finish()
 
@@ -88,11 +74,5 @@ struct VoidRoutes {
       json.member("dry_run", isDryRun)
     }
     return .json(json.bytes)
-  }
-}
-
-extension VoidStore.Selection {
-  var isEmpty: Bool {
-    result == nil && source == nil && runID == nil && receivedFrom == nil && receivedUntil == nil
   }
 }

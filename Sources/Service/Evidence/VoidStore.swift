@@ -17,15 +17,6 @@ struct VoidStore: Sendable {
   let changes: ChangeLog
   let methodologies: MethodologyStore
 
-  /// Which results; all conditions hold together.
-  struct Selection: Sendable {
-    var result: (provider: Identifier, id: Identifier)?
-    var source: Identifier?
-    var runID: String?
-    /// Both inclusive.
-    var receivedFrom, receivedUntil: Instant?
-  }
-
   /// Where results were voided, and how many.
   struct Voided: Sendable {
     let place: CellFolding.Place
@@ -36,7 +27,7 @@ struct VoidStore: Sendable {
   /// - Parameter isDryRun: only counts them.
   /// - Returns: how many, and the cells as they are now.
   func void(
-    _ selection: Selection, _ voiding: Voiding, isDryRun: Bool = false, by author: Author
+    _ selection: ResultSelection, _ voiding: Voiding, isDryRun: Bool = false, by author: Author
   ) async throws -> (count: Int, cells: [StoredCell]) {
     try await methodologies.folding { set in
       try await database.withTransaction { connection in
@@ -57,7 +48,7 @@ struct VoidStore: Sendable {
   /// The same within a transaction of the caller, who adds to the audit log and the change as its last statements.
   /// - Parameter set: what results are folded under in that transaction.
   func void(
-    _ selection: Selection, _ voiding: Voiding, isDryRun: Bool = false, under set: FoldingSet,
+    _ selection: ResultSelection, _ voiding: Voiding, isDryRun: Bool = false, under set: FoldingSet,
     on connection: Connection
   ) async throws -> (voided: [Voided], cells: [StoredCell]) {
     try await RetentionStore.keepResults(on: connection)
@@ -71,7 +62,7 @@ struct VoidStore: Sendable {
   }
 
   private func record(
-    _ selection: Selection, _ voiding: Voiding, isDryRun: Bool, on connection: Connection
+    _ selection: ResultSelection, _ voiding: Voiding, isDryRun: Bool, on connection: Connection
   ) async throws -> [Voided] {
     try await connection.query(
       Self.recording(selection, voiding, isDryRun: isDryRun)
@@ -81,7 +72,7 @@ struct VoidStore: Sendable {
   }
 
   /// The results that are selected and not void yet.
-  static func selecting(_ selection: Selection) -> Query {
+  static func selecting(_ selection: ResultSelection) -> Query {
     """
     select r.provider_id, r.id, r.check_id, r.target, r.model, r.source_id from result r
     where \(selection.condition)
@@ -89,7 +80,7 @@ struct VoidStore: Sendable {
     """
   }
 
-  private static func recording(_ selection: Selection, _ voiding: Voiding, isDryRun: Bool) -> Query {
+  private static func recording(_ selection: ResultSelection, _ voiding: Voiding, isDryRun: Bool) -> Query {
     """
     with selected as materialized (\(selecting(selection))),
     voided as (
@@ -103,27 +94,5 @@ struct VoidStore: Sendable {
     where \(isDryRun) or (provider_id, id) in (select provider_id, result_id from voided)
     group by provider_id, check_id, target, model, source_id
     """
-  }
-}
-
-extension VoidStore.Selection {
-  /// What holds for the rows `r` of `result` that are selected; only what is asked for, so that each has its own plan.
-  fileprivate var condition: Query {
-    var condition: Query = "true"
-    if let result { condition = "r.provider_id = \(result.provider) and r.id = \(result.id)" }
-    if let source {
-      // Nothing is received from a source before it is registered, but for the difference of two instances' clocks.
-      let earliest = Instant(milliseconds: Int64(source.high >> 16)) + -ProbeResultDecoder.clockSkewMillisecondsMax
-      condition = "\(condition) and r.source_id = \(source) and r.id >= \(Identifier(leastAt: earliest))"
-    }
-    if let runID { condition = "\(condition) and r.run_id = \(runID)" }
-    if let receivedFrom {
-      // Ids begin with the time of receipt or, when the clock was set back, a later one: old partitions are left out.
-      condition = """
-        \(condition) and r.received_at >= \(receivedFrom.timestamp) and r.id >= \(Identifier(leastAt: receivedFrom))
-        """
-    }
-    if let receivedUntil { condition = "\(condition) and r.received_at <= \(receivedUntil.timestamp)" }
-    return condition
   }
 }

@@ -29,6 +29,8 @@ struct Endpoint: Sendable {
   var isQuestion = false
   /// The member of the answer that is given out once and never again.
   var secret: String?
+  /// Whether it answers with a result, whose evidence is not kept with the answer.
+  var showsResult = false
   /// How it reads a body as it comes; nil when it never does.
   var stream: BodyStreaming?
   /// Whether a signature of the source's will do in the place of a key.
@@ -62,7 +64,8 @@ struct Endpoint: Sendable {
       let work = work(for: head, principal, reuse)
       guard takesIdempotencyKey, let principal, head.headers[Idempotency.header] != nil else { return work }
       return .async { request in
-        try await idempotency().answer(request, of: principal, path: path(of: head), secret: secret) {
+        let kept = KeptAnswer(secret: secret, showsResult: showsResult)
+        return try await idempotency().answer(request, of: principal, path: path(of: head), kept: kept) {
           switch work {
           case .direct(let handler): return try handler(request)
           case .async(let handler): return try await handler(request)

@@ -1,7 +1,8 @@
 import Postgres
 
 /// The role that serves a database of one's own: it may add results, evidence, voids and audit entries, and neither
-/// change nor delete any; it owns nothing. The owner migrates and maintains.
+/// change nor delete any; it owns nothing. Evidence it takes away through a function of the owner's alone, which leaves
+/// in its place that it was, and by whom. The owner migrates and maintains.
 ///
 /// Roles belong to the whole server, and who migrates may not be allowed to make them; so whoever may makes one, and a
 /// migration does not. The private cluster has no such role: the process that serves it maintains it, too, and its user
@@ -41,7 +42,7 @@ public enum ServingRole {
     Rights("evidence_key", "select", "insert"),
     Rights("result_identity", "select", "insert"), Rights("evidence_cell", "select", "insert", "update"),
     Rights("carried_cell", "select"), Rights("retention", "select"), Rights("result_partition", "select"),
-    Rights("void", "select", "insert"),
+    Rights("void", "select", "insert"), Rights("erasure", "select"),
     Rights("waiver", "select", "insert", updating: ["revoked_at", "revoked_by", "revoked_note"]),
     Rights("incident", "select", "insert", updating: ["closed_at", "closed_by", "closed_note"]),
     Rights("dispute", "select", "insert", updating: ["status", "decided_at", "decided_by", "note"]),
@@ -54,6 +55,9 @@ public enum ServingRole {
     Rights("audit_head", "select", updating: ["count", "hash", "at"]), Rights("audit_entry", "select", "insert"),
     Rights("installation", "select"), Rights("schema_migration", "select"),
   ]
+
+  /// Functions that do with the rights of the tables' owner what the role may not do by itself. They are nobody else's.
+  static let functions = ["erase_evidence(uuid[], uuid[], timestamptz, text, text)"]
 
   /// Gives a role these rights and takes away any other that was granted to it; as the owner of the tables.
   /// - Throws: `CommandFault` when there is no such role, or it may do more all the same: then nothing is changed.
@@ -70,6 +74,11 @@ public enum ServingRole {
         try await connection.execute("revoke all on \(unsafeRaw: rights.table) from \(unsafeRaw: name)")
         try await connection.execute(
           "grant \(unsafeRaw: rights.text) on \(unsafeRaw: rights.table) to \(unsafeRaw: name)")
+      }
+      for function in functions {
+        // What is restored from a dump without privileges may be called by everybody.
+        try await connection.execute("revoke all on function \(unsafeRaw: function) from public")
+        try await connection.execute("grant execute on function \(unsafeRaw: function) to \(unsafeRaw: name)")
       }
       let excess = try await excess(of: role, on: connection)
       guard excess.isEmpty else {
@@ -95,6 +104,9 @@ public enum ServingRole {
         when exists (select from pg_attribute where attrelid = to_regclass(name) and attname = field)
           then not has_column_privilege(name, field, action)
         else false end
+      union all
+      select 'execute ' || split_part(function, '(', 1) from unnest(\(functions)) as function
+      where to_regprocedure(function) is not null and not has_function_privilege(to_regprocedure(function), 'execute')
       """
     ) { try $0.next(String.self) }
   }
