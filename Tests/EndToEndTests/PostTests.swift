@@ -119,7 +119,8 @@ import Testing
         "/v1/sources/lab/signing-keys",
         object: ["name": "k", "public_key": try String(contentsOfFile: files[1], encoding: .utf8)])
       let id = try #require(registered.json["id"].string, "\(registered.text)")
-      let signed = #"{"check":"encryption.hsts-missing","confidence":0.5,"observed_at":"2026-01-01T00:00:00Z","#
+      let signed =
+        #"{"check":"encryption.hsts-missing","confidence":0.5,"observed_at":"2026-01-01T00:00:00Z","#
         + #""outcome":"fail","provider":"acme"}"#
       try signed.write(toFile: files[2], atomically: true, encoding: .utf8)
       try await openssl(["pkeyutl", "-sign", "-inkey", files[0], "-rawin", "-in", files[2], "-out", files[3]])
