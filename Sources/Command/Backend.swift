@@ -10,7 +10,9 @@ struct Backend {
   let connectionString: String
   let isPrivate: Bool
   /// A private cluster has one always.
-  let masterKey: MasterKey?
+  let masterKeys: MasterKeyRing?
+  /// Where the private cluster's master key is, unless the operator keeps it; nil for another database.
+  let ownMasterKeyFile: String?
   private let cluster: PrivateCluster?
   /// For what would hold up a loop that answers requests.
   let reader: EventLoop
@@ -56,7 +58,8 @@ struct Backend {
   /// Connects; a private cluster is made and started when it is not there.
   private static func open(_ options: CommonOptions, logger: Logger) async throws -> Backend {
     var cluster: PrivateCluster?
-    var masterKey = try options.masterKey()
+    var masterKeys = try options.masterKeys()
+    var ownMasterKeyFile: String?
     let url: String
     if let given = options.resolvedDatabaseURL {
       url = given
@@ -71,9 +74,11 @@ struct Backend {
         )
       }
       cluster = own
-      if masterKey == nil {
+      if masterKeys == nil {
         do {
-          masterKey = try MasterKeyFile.readOrMake(in: options.resolvedDataDirectory)
+          let path = options.resolvedDataDirectory + "/" + MasterKeyFile.name
+          masterKeys = MasterKeySource(keys: try MasterKeyFile.readOrMake(path), path: path)
+          ownMasterKeyFile = path
         } catch {
           try await own.stop()
           throw error
@@ -86,8 +91,9 @@ struct Backend {
     reader.start()
     let database = Database(DatabaseConfiguration(connectionString: url), loop: loop, logger: logger)
     return Backend(
-      database: database, connectionString: url, isPrivate: cluster != nil, masterKey: masterKey,
-      cluster: cluster, reader: reader, loop: loop)
+      database: database, connectionString: url, isPrivate: cluster != nil,
+      masterKeys: masterKeys.map { $0.ring(on: reader) }, ownMasterKeyFile: ownMasterKeyFile, cluster: cluster,
+      reader: reader, loop: loop)
   }
 
   /// - Throws: what has to be done first, where another database cannot be worked on.

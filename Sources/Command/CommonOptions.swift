@@ -17,9 +17,9 @@ struct CommonOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The key that evidence is encrypted under: 32 bytes in Base64, in a file that nobody else may read. "
-        + "RELAYRISK_MASTER_KEY may hold it in place of a file. (default: master.key in the data directory, for the "
-        + "private cluster)", valueName: "path"))
+      "The key that evidence is encrypted under: 32 bytes in Base64, in a file that nobody else may read; while it is "
+        + "being changed, in the next line the one to come. RELAYRISK_MASTER_KEY may hold it in place of a file. "
+        + "(default: master.key in the data directory, for the private cluster)", valueName: "path"))
   var masterKeyFile: String?
 
   @Option(help: ArgumentHelp("json or text. (default: text)", valueName: "format"))
@@ -31,14 +31,16 @@ struct CommonOptions: ParsableArguments {
 
   /// Of the flag or the environment; nil when neither has one.
   /// - Throws: when there is none where they say, or it may be read by others.
-  func masterKey() throws -> MasterKey? {
-    if let path = masterKeyFile ?? environment("RELAYRISK_MASTER_KEY_FILE") { return try MasterKeyFile.read(path) }
+  func masterKeys() throws -> MasterKeySource? {
+    if let path = masterKeyFile ?? environment("RELAYRISK_MASTER_KEY_FILE") {
+      return MasterKeySource(keys: try MasterKeyFile.read(path), path: path)
+    }
     guard let text = environment("RELAYRISK_MASTER_KEY") else { return nil }
-    guard let key = MasterKey(base64: text) else {
+    guard let keys = MasterKey.list(text) else {
       throw ValidationError(
         "RELAYRISK_MASTER_KEY must be \(MasterKey.bytesCount) bytes in Base64: openssl rand -base64 32 makes some")
     }
-    return key
+    return MasterKeySource(keys: keys, path: nil)
   }
 
   /// - Throws: when the environment names a format that there is not.

@@ -3,9 +3,9 @@ import Service
 
 struct Keys: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Creates, lists, rotates and revokes API keys.",
+    abstract: "Creates, lists, rotates and revokes API keys, and changes the master key.",
     discussion: "Works while the service runs, which takes up a change within a second, and without it.",
-    subcommands: [Create.self, List.self, Rotate.self, Revoke.self])
+    subcommands: [Create.self, List.self, Rotate.self, Revoke.self, RotateMaster.self])
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Lists the keys, without their secrets.")
@@ -58,7 +58,7 @@ func withService<Value>(
   let logger = try options.logger()
   return try await Backend.withMigrated(options, logger: logger) { backend in
     let service = try RiskService(
-      database: backend.database, masterKey: backend.masterKey, reader: backend.reader, logger: logger)
+      database: backend.database, masterKeys: backend.masterKeys, reader: backend.reader, logger: logger)
     try await service.load(evidence: loadingEvidence)
     return try await body(service)
   }

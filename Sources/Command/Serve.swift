@@ -80,7 +80,8 @@ struct Serve: AsyncParsableCommand {
     let signOn = try await signOn.signOn(logger: logger)
     try await Backend.with(common, logger: logger) { backend in
       let service = try RiskService(
-        database: backend.database, masterKey: backend.masterKey, reader: backend.reader, logger: logger, signOn: signOn
+        database: backend.database, masterKeys: backend.masterKeys, reader: backend.reader, logger: logger,
+        signOn: signOn
       )
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(

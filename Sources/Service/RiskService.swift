@@ -46,7 +46,7 @@ public final class RiskService: Sendable {
     /// Slow clients that began in different minutes keep as many states of all scores: some 10 MB of 10,000 providers.
     private static let streamsCountMax = 32
 
-    init(database: Database, catalogue: Catalogue, masterKey: MasterKey?, clock: Clock, logger: Logger) {
+    init(database: Database, catalogue: Catalogue, masterKeys: MasterKeyRing?, clock: Clock, logger: Logger) {
       self.database = database
       self.catalogue = catalogue
       self.clock = clock
@@ -58,7 +58,7 @@ public final class RiskService: Sendable {
       signingKeys = SigningKeyStore(database: database, changes: changes)
       sources = SourceStore(database: database, changes: changes)
       providers = ProviderStore(database: database, changes: changes)
-      vault = EvidenceVault(database: database, masterKey: masterKey, logger: logger)
+      vault = EvidenceVault(database: database, masterKeys: masterKeys, logger: logger)
       results = ResultStore(
         database: database, methodology: catalogue.methodology, changes: changes, vault: vault)
       methodologies = MethodologyRegister(shipped: catalogue.scoringMethodology)
@@ -100,28 +100,28 @@ public final class RiskService: Sendable {
 
   /// - Parameters:
   ///   - database: with all migrations applied by the time `load` is called.
-  ///   - masterKey: that evidence is encrypted under; nil: it is stored in the clear, where none is encrypted yet.
+  ///   - masterKeys: that evidence is encrypted under; nil: it is stored in the clear, where none is encrypted yet.
   ///   - reader: a loop that answers no requests, where large bodies are read; it runs for as long as the service.
   ///   - signOn: whose tokens are taken beside keys; nil for nobody's.
   /// - Throws: what is wrong with a shipped document; never in a build that passed its tests.
   public convenience init(
-    database: Database, masterKey: MasterKey? = nil, reader: EventLoop, clock: Clock = .system, logger: Logger,
+    database: Database, masterKeys: MasterKeyRing? = nil, reader: EventLoop, clock: Clock = .system, logger: Logger,
     signOn: SignOn? = nil
   ) throws {
     try self.init(
-      database: database, masterKey: masterKey, reader: reader, clock: clock, intakeLimits: Intake.Limits(),
+      database: database, masterKeys: masterKeys, reader: reader, clock: clock, intakeLimits: Intake.Limits(),
       logger: logger, signOn: signOn)
   }
 
   init(
-    database: Database, masterKey: MasterKey?, reader: EventLoop, clock: Clock, intakeLimits: Intake.Limits,
+    database: Database, masterKeys: MasterKeyRing?, reader: EventLoop, clock: Clock, intakeLimits: Intake.Limits,
     logger: Logger, signOn: SignOn?
   ) throws {
     self.intakeLimits = intakeLimits
     // Found out now: the system's answer may take a while, and comes from a place that all threads share.
     _ = Author.command
     parts = Parts(
-      database: database, catalogue: try Catalogue(), masterKey: masterKey, clock: clock, logger: logger)
+      database: database, catalogue: try Catalogue(), masterKeys: masterKeys, clock: clock, logger: logger)
     feed = ChangeFeed(parts)
     self.reader = reader
     self.signOn = signOn

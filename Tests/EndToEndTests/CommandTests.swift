@@ -118,7 +118,8 @@ import Testing
     // The list above is whole.
     var flags: Set<Substring> = []
     for command in [
-      ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["keys", "rotate"], ["import", "testssl"], ["demo"],
+      ["serve"], ["migrate"], ["keys", "create"], ["keys", "list"], ["keys", "rotate"], ["keys", "rotate-master"],
+      ["import", "testssl"], ["demo"],
       ["maintain"], ["post"], ["audit", "head"], ["audit", "verify"],
     ] {
       flags.formUnion(try await Program.run(["help"] + command).output.matches(of: /--[a-z-]+/).map(\.output))

@@ -69,6 +69,42 @@ import Testing
   @Test func composeTakesItsFile() throws {
     let printed = try succeed("docker-compose --file deploy/compose/compose.yaml config")
     #expect(printed.contains("service_completed_successfully"))
+    // As it is resolved: two blanks before the names of services.
+    let services = printed.components(separatedBy: "\nservices:\n")[1].split(separator: /(?m)^ {2}(?=\w)/)
+    func service(_ name: String) throws -> Substring { try #require(services.first { $0.hasPrefix("\(name):") }) }
+    // Who faces the network neither is the owner of the tables nor has the owner's password.
+    let serving = try service("serve")
+    #expect(serving.contains("user=relayrisk_serve ") && serving.contains("serving-password"))
+    #expect(!serving.contains("database-password"))
+    for owner in ["migrate", "maintain"] {
+      #expect(try service(owner).contains("user=relayrisk ") && !service(owner).contains("serving-password"))
+    }
+    #expect(try service("migrate").contains("relayrisk_serve"))
+  }
+
+  @Test func composesRoleIsMadeOnceAndServes() async throws {
+    let database = RunningService()
+    try await database.start()
+    for password in ["first 'one'", "second"] {
+      try succeed(
+        """
+        printf '%s\\n' \(password.debugDescription) > $work/password
+        export PGHOST=\(try database.socketDirectory) PGUSER=relayrisk PGDATABASE=relayrisk
+        RELAYRISK_SERVING_PASSWORD_FILE=$work/password /bin/sh deploy/compose/serving-role
+        ! RELAYRISK_SERVING_PASSWORD_FILE=$work/none /bin/sh deploy/compose/serving-role
+        """)
+      let role = try await database.sql(
+        "select rolcanlogin, rolsuper, rolpassword is not null from pg_authid where rolname = 'relayrisk_serve'")
+      #expect(role == "t|f|t")
+    }
+    try await database.sql("create database other")
+    let url = "host=\(try database.socketDirectory) user=relayrisk dbname=other"
+    let migrated = try await Program.run(["migrate", "--serve-role", "relayrisk_serve", "--database-url", url])
+    #expect(migrated.status == 0 && migrated.output.hasSuffix("granted to relayrisk_serve\n"), "\(migrated)")
+    let service = RunningService()
+    try await service.start(arguments: ["--database-url", "\(url) options='-c role=relayrisk_serve'"])
+    #expect(await service.end(SIGTERM) == 0)
+    await database.end(SIGTERM)
   }
 
   /// The image has every library that the program is linked with, and the files that its build reads.

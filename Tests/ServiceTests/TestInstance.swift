@@ -101,7 +101,8 @@ final class TestInstance: Sendable {
   static func start(
     on configuration: DatabaseConfiguration, clock: Service.Clock = .system,
     intakeLimits: Intake.Limits = Intake.Limits(), adminKey: String? = nil,
-    trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil, masterKey: MasterKey? = testMasterKey
+    trustedProxies: TrustedProxies = TrustedProxies([]), signOn: SignOn? = nil, masterKey: MasterKey? = testMasterKey,
+    masterKeys: MasterKeyRing? = nil
   ) async throws -> TestInstance {
     let loop = EventLoop(name: "test-pg")
     loop.start()
@@ -109,7 +110,8 @@ final class TestInstance: Sendable {
     let reader = EventLoop(name: "test-reader")
     reader.start()
     let service = try RiskService(
-      database: database, masterKey: masterKey, reader: reader, clock: clock, intakeLimits: intakeLimits,
+      database: database, masterKeys: masterKeys ?? masterKey.map { MasterKeyRing([$0]) }, reader: reader, clock: clock,
+      intakeLimits: intakeLimits,
       logger: quietLogger, signOn: signOn)
     try await service.load()
     var key = adminKey

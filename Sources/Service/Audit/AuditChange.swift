@@ -17,6 +17,7 @@ enum AuditAction: String, Sendable, CaseIterable {
   case keyRevoke = "key.revoke"
   case signingKeyCreate = "signing_key.create"
   case signingKeyRevoke = "signing_key.revoke"
+  case masterKeyRotate = "master_key.rotate"
   case methodologyCreate = "methodology.create"
   case methodologyUpdate = "methodology.update"
   case methodologyComplete = "methodology.complete"
@@ -42,6 +43,7 @@ enum AuditAction: String, Sendable, CaseIterable {
 
 enum AuditObjectKind: String, Sendable, CaseIterable {
   case signingKey = "signing_key"
+  case masterKey = "master_key"
   case provider, source, model, advisory, key, methodology, waiver, incident, dispute, result
   /// Those that were selected together.
   case results
@@ -98,6 +100,19 @@ extension AuditChange {
   /// The public half.
   init(_ action: AuditAction, _ key: SigningKey, before: SigningKey? = nil) throws {
     try self.init(action, key.id.description, before: before.map { $0.writeRecord }, after: key.writeRecord)
+  }
+
+  /// The ids, which tell nothing about the keys.
+  /// - Parameter count: how many keys of evidence were wrapped anew.
+  init(masterKeys former: [String], to id: String, count: Int) throws {
+    try self.init(.masterKeyRotate, id) { json in
+      json.object { json in json.array("ids", former) { $0.value($1) } }
+    } after: { json in
+      json.object { json in
+        json.array("ids", [id]) { $0.value($1) }
+        json.member("evidence_keys", count)
+      }
+    }
   }
 
   /// Without the document, which never changes and which the hash names.

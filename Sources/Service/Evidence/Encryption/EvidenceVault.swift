@@ -19,7 +19,7 @@ extension Problem.Kind {
 ///     version 1 | day, 4 bytes | nonce, 12 | ciphertext | tag, 16
 final class EvidenceVault: Sendable {
   private let database: Database
-  private let masterKey: MasterKey?
+  let masterKeys: MasterKeyRing?
   private let logger: Logger
   private let state = Mutex(State())
 
@@ -31,10 +31,10 @@ final class EvidenceVault: Sendable {
     var isBegun = false
   }
 
-  /// - Parameter masterKey: nil: evidence is stored in the clear, unless the database has encrypted evidence already.
-  init(database: Database, masterKey: MasterKey?, logger: Logger) {
+  /// - Parameter masterKeys: nil: evidence is stored in the clear, unless the database has encrypted evidence already.
+  init(database: Database, masterKeys: MasterKeyRing?, logger: Logger) {
     self.database = database
-    self.masterKey = masterKey
+    self.masterKeys = masterKeys
     self.logger = logger
   }
 
@@ -42,7 +42,7 @@ final class EvidenceVault: Sendable {
   func load() async throws {
     let isBegun = try await database.query("select exists (select from evidence_key)") { try $0.next(Bool.self) }[0]
     state.withLock { $0.isBegun = isBegun }
-    if masterKey == nil {
+    if masterKeys == nil {
       let what = isBegun ? "cannot be stored nor read" : "is stored in the clear"
       logger.warning("without a master key evidence \(what); set --master-key-file")
     }
@@ -62,14 +62,14 @@ final class EvidenceVault: Sendable {
   /// - Parameter body: of a result, with its provider; or of another row whose id is as new.
   /// - Throws: `evidence-key-unavailable`, or a `PostgresError`.
   func sealed(_ body: Body) async throws -> [UInt8] {
-    guard let masterKey else {
+    guard let masterKeys else {
       if state.withLock({ $0.isBegun }) { throw Self.noKey }
       return body.bytes
     }
     // The partition of the body goes by its id, and so does the key: they go together.
     let day = Int(body.id.high >> 16 / Self.dayMilliseconds)
     var known = state.withLock { $0.keys[day] }
-    if known == nil { known = try await key(of: day, masterKey) }
+    if known == nil { known = try await key(of: day, masterKeys) }
     guard let known else { throw Self.noKey }
     let head = Self.head(day)
     let box = try AES.GCM.seal(body.bytes, using: known, authenticating: Self.context(head, body))
@@ -81,22 +81,39 @@ final class EvidenceVault: Sendable {
     headers: [("Retry-After", "60")])
 
   /// Several instances may ask for the first key of a day at once: one of them makes it.
-  private func key(of day: Int, _ masterKey: MasterKey) async throws -> SymmetricKey? {
-    if let known = try await keys(of: [day])[day] { return known }
-    let wrapped = try masterKey.wrap(SymmetricKey(size: .bits256), day: day)
-    try await database.execute(
-      """
-      insert into evidence_key (day, master_key_id, wrapped) values (\(day), \(masterKey.id), \(wrapped))
-      on conflict (day) do nothing
-      """)
+  private func key(of day: Int, _ masterKeys: MasterKeyRing) async throws -> SymmetricKey? {
+    // Once more: another master key may have been put in force in between.
+    for _ in 0..<2 {
+      if let known = try await keys(of: [day])[day] { return known }
+      guard let masterKey = try await masterKeyInForce(masterKeys) else { return nil }
+      let wrapped = try masterKey.wrap(SymmetricKey(size: .bits256), day: day)
+      try await database.execute(
+        """
+        insert into evidence_key (day, master_key_id, wrapped)
+        select \(day), \(masterKey.id), \(wrapped)
+        where coalesce((select master_key_id from evidence_key where day = \(Self.fingerprintDay)), \(masterKey.id))
+          = \(masterKey.id)
+        on conflict (day) do nothing
+        """)
+    }
     return try await keys(of: [day])[day]
+  }
+
+  /// The one that the key of fingerprints is wrapped by, which is made before any other: whoever has the one to come
+  /// does not use it before it is in force. Nil when it is not here.
+  private func masterKeyInForce(_ masterKeys: MasterKeyRing) async throws -> MasterKey? {
+    let ids = try await database.query("select master_key_id from evidence_key where day = \(Self.fingerprintDay)") {
+      try $0.next([UInt8].self)
+    }
+    guard let id = ids.first else { return masterKeys.newest }
+    return await masterKeys.key(id)
   }
 
   /// The key that the fingerprints of redacted secrets are made with: were it in the database, a number of eleven
   /// digits could be found by trying all. Nil without a master key, or under another one.
   func fingerprintKey() async throws -> SymmetricKey? {
-    guard let masterKey else { return nil }
-    return try await key(of: Self.fingerprintDay, masterKey)
+    guard let masterKeys else { return nil }
+    return try await key(of: Self.fingerprintDay, masterKeys)
   }
   /// No day: its key is kept for as long as the installation is.
   private static let fingerprintDay = -1
@@ -132,12 +149,12 @@ final class EvidenceVault: Sendable {
       "select day, master_key_id, wrapped from evidence_key where day = any(\(missing.sorted()))"
     ) { row in (try row.next(Int.self), try row.next([UInt8].self), try row.next([UInt8].self)) }
     for (day, masterKeyID, wrapped) in rows {
-      if let masterKey, masterKey.id == masterKeyID, let key = try? masterKey.unwrap(wrapped, day: day) {
+      if let masterKey = await masterKeys?.key(masterKeyID), let key = try? masterKey.unwrap(wrapped, day: day) {
         found[day] = key
         state.withLock { $0.keys[day] = key }
       } else if state.withLock({ $0.reported.insert(day).inserted }) {
         logger.error(
-          "evidence of a day cannot be read: its key is under another master key",
+          "evidence of a day cannot be read: its key is under a master key that is not here",
           metadata: ["day": "\(day)", "master-key-id": "\(hexadecimal(masterKeyID))"])
       }
     }

@@ -6,6 +6,9 @@ public struct MasterKey: Sendable {
   /// Tells keys apart and nothing about them.
   let id: [UInt8]
 
+  /// `id` in hexadecimal, as the database's table and the log have it.
+  public var name: String { hexadecimal(id) }
+
   public static let bytesCount = 32
   private static let idBytes = 8
 
@@ -16,6 +19,14 @@ public struct MasterKey: Sendable {
     key = SymmetricKey(data: bytes)
     let code = HMAC<SHA256>.authenticationCode(for: Array("relayrisk id of a master key".utf8), using: key)
     id = Array(Array(code).prefix(Self.idBytes))
+  }
+
+  /// - Parameter text: keys with white space or commas between them, the one to come behind the one in force.
+  /// - Returns: nil when one is none, or there is none.
+  public static func list(_ text: String) -> [MasterKey]? {
+    let words = text.split { $0.isWhitespace || $0 == "," }
+    let keys = words.compactMap { MasterKey(base64: $0) }
+    return keys.isEmpty || keys.count < words.count ? nil : keys
   }
 
   /// A fresh key, as a file or the environment has it.
