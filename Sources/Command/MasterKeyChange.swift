@@ -7,12 +7,13 @@ extension Keys {
       commandName: "rotate-master",
       abstract: "Wraps the keys that evidence is encrypted under by another master key.",
       discussion: """
-        The service runs meanwhile, and evidence is not encrypted anew. For the private cluster this is all there is to \
-        do: the new key is made, and takes the place of the former in master.key.
+        The service runs meanwhile, and evidence is not encrypted anew. For the private cluster this is all there is \
+        to do: the new key is made, and takes the place of the former in master.key.
 
-        For a database of your own: add the new key as the last line of the file that --master-key-file names, on every \
-        instance; run this as the owner of the tables, with the same file; then take the former line out. Instances \
-        read the file again when they meet a key that they do not know; those with RELAYRISK_MASTER_KEY need a restart.
+        For a database of your own: add the new key as the last line of the file that --master-key-file names, on \
+        every instance; run this as the owner of the tables, with the same file; then take the former line out. \
+        Instances read the file again when they meet a key that they do not know; those with RELAYRISK_MASTER_KEY \
+        need a restart.
 
         All or nothing, and to be run again after it was cut off. Backups of before need the former key: keep it as \
         long as these.

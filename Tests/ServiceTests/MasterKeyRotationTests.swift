@@ -25,14 +25,6 @@ import Testing
     try result.get()
   }
 
-  private func post(_ instance: TestInstance, _ id: String, headers: [String: String] = [:]) async throws -> Answer {
-    try await instance.client.post(
-      "/v1/probe-results",
-      object: Posting.result([
-        "source": "lab", "external_id": id, "observed_at": "2026-11-23T07:00:00Z", "evidence": ["of": id],
-      ]), headers: headers)
-  }
-
   /// The ids of the master keys that keys of evidence are wrapped by.
   private func wrapping(in instance: TestInstance) async throws -> Set<String> {
     Set(
@@ -57,50 +49,29 @@ import Testing
       }
       let early = posted
       // The second learns of the key to come by reading its file again, and has unwrapped nothing yet.
-      let file = Mutex([Self.former])
-      let reading = MasterKeyRing([Self.former]) { file.withLock { $0 } }
+      let file = KeyFile([Self.former])
+      let reading = MasterKeyRing([Self.former]) { file.keys.withLock { $0 } }
       try await with(MasterKeyRing([Self.former, Self.next]), beside: registered, clock: clock.clock) { first in
         try await with(reading, beside: registered, clock: clock.clock) { second in
           // Whoever has the key to come does not use it before it is in force.
           #expect(try await post(first, "day").status == 201)
           #expect(try await wrapping(in: first) == [Self.former.name])
-          file.withLock { $0 = [Self.former, Self.next] }
+          file.keys.withLock { $0 = [Self.former, Self.next] }
 
-          let told = Mutex((posts: 0, reads: 0, wrong: [String]()))
-          let stopped = Mutex(false)
-          @Sendable func work(_ instance: TestInstance, _ name: String) async throws {
-            var number = 0
-            while !stopped.withLock({ $0 }) {
-              number += 1
-              // Each posts for a day of its own now and then, whose key has to be made.
-              let isEarly = told.withLock { $0.posts < 100 }
-              if number % 5 == 0, isEarly { clock.advance(milliseconds: 86_400_000) }
-              let answer = try await post(instance, "\(name)/\(number)")
-              let read = try await instance.client.get("/v1/probe-results/\(early[number % early.count])")
-              let isRight =
-                answer.status == 201 && answer.json["evidence_status"].string == "stored"
-                && read.json["evidence_status"].string == "stored"
-              told.withLock { told in
-                told.posts += 1
-                told.reads += 1
-                if !isRight { told.wrong.append("\(answer.text) \(read.text)") }
-              }
-            }
-          }
+          let load = RotationLoad(reading: early, clock: clock)
           try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, instance) in [first, second, first, second].enumerated() {
-              group.addTask { try await work(instance, "load-\(index)") }
+              group.addTask { try await load.run(on: instance, "load-\(index)") }
             }
-            func posts() -> Int { told.withLock { $0.posts } }
-            try await eventually { posts() > 20 }
+            try await eventually { load.posts > 20 }
             let (count, id) = try await first.service.rotateMasterKey()
             #expect(count > early.count && id == Self.next.name)
-            let before = posts()
-            try await eventually { posts() > before + 40 }
-            stopped.withLock { $0 = true }
+            let before = load.posts
+            try await eventually { load.posts > before + 40 }
+            load.stop()
             try await group.waitForAll()
           }
-          #expect(told.withLock { $0.wrong } == [])
+          #expect(load.wrong == [])
           #expect(try await wrapping(in: first) == [Self.next.name])
           #expect(try await second.service.rotateMasterKey().count == 0)
         }
@@ -167,7 +138,8 @@ import Testing
     try await withRegisteredRelay(clock: clock.clock) { instance in
       // A day begins, and who comes first has another key: it makes none that nobody else could read.
       try await with(MasterKeyRing([Self.foreign]), beside: instance, clock: clock.clock) { other in
-        #expect(try await post(other, "1").status == 503)
+        let refused = try await post(other, "1")
+        #expect(refused.status == 503)
       }
       #expect(try await post(instance, "1").status == 201)
       #expect(try await wrapping(in: instance) == [Self.former.name])
@@ -182,4 +154,50 @@ import Testing
     #expect(MasterKey.list(one)?.count == 1)
     for text in ["", "\n", "\(one)\nnone", "AAAA \(one)"] { #expect(MasterKey.list(text) == nil, "\(text)") }
   }
+}
+
+private func post(_ instance: TestInstance, _ id: String) async throws -> Answer {
+  try await instance.client.post(
+    "/v1/probe-results",
+    object: Posting.result([
+      "source": "lab", "external_id": id, "observed_at": "2026-11-23T07:00:00Z", "evidence": ["of": id],
+    ]))
+}
+
+/// Clients that post results with evidence and read that of days before, until they are stopped.
+private final class RotationLoad: Sendable {
+  private let state = Mutex((posts: 0, isStopped: false, wrong: [String]()))
+  private let early: [String]
+  private let clock: TestClock
+
+  init(reading early: [String], clock: TestClock) { (self.early, self.clock) = (early, clock) }
+
+  var posts: Int { state.withLock { $0.posts } }
+  var wrong: [String] { state.withLock { $0.wrong } }
+  func stop() { state.withLock { $0.isStopped = true } }
+
+  func run(on instance: TestInstance, _ name: String) async throws {
+    var number = 0
+    while !state.withLock({ $0.isStopped }) {
+      number += 1
+      // A day of its own now and then, whose key has to be made.
+      if number % 5 == 0, posts < 100 { clock.advance(milliseconds: 86_400_000) }
+      let answer = try await post(instance, "\(name)/\(number)")
+      let read = try await instance.client.get("/v1/probe-results/\(early[number % early.count])")
+      let isRight =
+        answer.status == 201 && answer.json["evidence_status"].string == "stored"
+        && read.json["evidence_status"].string == "stored"
+      let text = isRight ? "" : "\(answer.text) \(read.text)"
+      state.withLock { state in
+        state.posts += 1
+        if !isRight { state.wrong.append(text) }
+      }
+    }
+  }
+}
+
+/// What a file of master keys holds.
+private final class KeyFile: Sendable {
+  let keys: Mutex<[MasterKey]>
+  init(_ keys: [MasterKey]) { self.keys = Mutex(keys) }
 }

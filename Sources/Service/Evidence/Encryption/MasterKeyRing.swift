@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The master keys that an instance has: one and, while it is being changed, the one to come beside it. Which of them is
-/// in force the database says, so that all instances change at the same moment.
+/// The master keys that an instance has: one and, while it is being changed, the one to come beside it. Which of them
+/// is in force the database says, so that all instances change at the same moment.
 public final class MasterKeyRing: Sendable {
   private let keys: Mutex<[MasterKey]>
   private let reading: (@Sendable () async throws -> [MasterKey])?
