@@ -3,8 +3,8 @@ import Logging
 import ServiceLifecycle
 import UnixSignals
 
-/// Reads the certificate anew on SIGHUP, as those who renew certificates send it. Without one the signal does nothing,
-/// which is not what it does by itself.
+/// Reads the certificate, and those of authorities, anew on SIGHUP, as those who renew certificates send it. Without
+/// one the signal does nothing, which is not what it does by itself.
 struct Renewing: Service {
   let tls: TLSIdentity?
   let logger: Logger

@@ -25,18 +25,11 @@ struct Serve: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A certificate in PEM with those between it and its root, to serve HTTPS alone; read again on SIGHUP.",
-      valueName: "file"))
-  var tlsCertificate: String?
-
-  @Option(help: ArgumentHelp("The certificate's key in PEM, without a passphrase.", valueName: "file"))
-  var tlsKey: String?
-
-  @Option(
-    help: ArgumentHelp(
       "A reverse proxy, as an address or a range, whose X-Forwarded-For is believed; may be repeated. In the "
         + "environment they are separated by commas. (default: none)", valueName: "range"))
   var trustedProxy: [String] = []
+
+  @OptionGroup var tls: TLSOptions
 
   @OptionGroup var signOn: SignOnOptions
 
@@ -46,7 +39,6 @@ struct Serve: AsyncParsableCommand {
 
   func validate() throws {
     _ = try address
-    _ = try tlsFiles
     _ = try crossOrigin
     _ = try trustedProxies
   }
@@ -77,24 +69,9 @@ struct Serve: AsyncParsableCommand {
     }
   }
 
-  private var tlsFiles: (certificate: String, key: String)? {
-    get throws {
-      switch (tlsCertificate ?? environment("RELAYRISK_TLS_CERTIFICATE"), tlsKey ?? environment("RELAYRISK_TLS_KEY")) {
-      case (nil, nil): return nil
-      case (let certificate?, let key?): return (certificate, key)
-      default: throw ValidationError("Give both --tls-certificate and --tls-key, or neither.")
-      }
-    }
-  }
-
-  /// - Throws: `TLSFault`, before anything is started.
-  private func tlsIdentity() throws -> TLSIdentity? {
-    try tlsFiles.map { try TLSIdentity(certificateFile: $0.certificate, keyFile: $0.key) }
-  }
-
   func run() async throws {
     let logger = try common.logger()
-    let (crossOrigin, trustedProxies, tls) = (try crossOrigin, try trustedProxies, try tlsIdentity())
+    let (crossOrigin, trustedProxies, tls) = (try crossOrigin, try trustedProxies, try tls.identity())
     let maintenance = Maintenance(retentionMonths: try retention.months)
     // Before anything is started that would inherit it, too.
     let inherited = try InheritedSocket.take()

@@ -158,6 +158,7 @@ final class Daemon: EventSource, @unchecked Sendable {
 
   /// - Returns: the record of the connection, which the callbacks keep with it until it is closed.
   func opened(_ handle: OpaquePointer) -> Connection {
+    if isSecure, let session = mhd_tls_session(handle) { TLSIdentity.prepare(session) }
     let peer = Peer(mhd_client_address(handle).flatMap { IPAddress($0) })
     let connection = Connection(descriptor: mhd_connection_descriptor(handle), peer: peer)
     connections[connection.descriptor] = connection

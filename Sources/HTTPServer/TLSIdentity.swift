@@ -2,16 +2,20 @@ internal import CGnuTLS
 import Glibc
 import Synchronization
 
-/// What a server shows of itself over TLS: its certificate, with the chain, and the key.
+/// What a server shows of itself over TLS: its certificate, with the chain, and the key; and whose certificates its
+/// clients may show.
 ///
 /// libmicrohttpd asks for it at every handshake by a function without a context, so there is one in a process.
 public final class TLSIdentity: Sendable {
   private let certificateFile: String
   private let keyFile: String
+  private let clients: ClientAuthentication?
 
   /// What the last handshake was given, and those before, which handshakes under way may still hold.
   private struct State {
     var shown: Credentials?
+    /// Nil: clients are not asked for certificates.
+    var clients: (authorities: ClientAuthorities, mode: ClientAuthentication.Mode)?
     var former: [(credentials: Credentials, since: ContinuousClock.Instant)] = []
   }
   private static let state = Mutex(State())
@@ -22,23 +26,41 @@ public final class TLSIdentity: Sendable {
   /// - Parameters:
   ///   - certificateFile: PEM, the server's own certificate first, then those between it and the root.
   ///   - keyFile: PEM, without a passphrase.
+  ///   - clients: nil: clients are not asked for certificates.
   /// - Throws: `TLSFault`: a file cannot be read, is not what it should be, or the two do not belong together.
-  public init(certificateFile: String, keyFile: String) throws(TLSFault) {
+  public init(certificateFile: String, keyFile: String, clients: ClientAuthentication? = nil) throws(TLSFault) {
     self.certificateFile = certificateFile
     self.keyFile = keyFile
+    self.clients = clients
     try reload()
   }
 
-  /// Reads the files anew, after a certificate was renewed. Handshakes from now on show it; connections that are open
-  /// go on as they are.
-  /// - Throws: as `init`; what was shown before is shown on.
+  /// Reads the files anew, after a certificate was renewed. Handshakes from now on go by them; connections that are
+  /// open go on as they are.
+  /// - Throws: as `init`; all stays as it was before.
   public func reload() throws(TLSFault) {
     let credentials = try Credentials(certificateFile: certificateFile, keyFile: keyFile)
+    var authorities: ClientAuthorities?
+    if let clients { authorities = try ClientAuthorities(file: clients.authoritiesFile) }
     let now = ContinuousClock.now
     Self.state.withLock { state in
       state.former.removeAll { now - $0.since > Self.handshakeLimit }
       if let shown = state.shown { state.former.append((shown, now)) }
       state.shown = credentials
+      state.clients = authorities.flatMap { authorities in clients.map { (authorities, $0.mode) } }
+    }
+  }
+
+  /// Asks the client of a connection for a certificate, where that is wanted; before its handshake. libmicrohttpd would
+  /// ask too, but neither verify what comes nor read the authorities again.
+  static func prepare(_ session: UnsafeMutableRawPointer) {
+    guard let mode = state.withLock({ $0.clients?.mode }) else { return }
+    let session = gnutls_session_t(session)
+    gnutls_certificate_server_set_request(session, mode == .required ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_REQUEST)
+    gnutls_session_set_verify_function(session) { session in
+      // Not under the lock: this takes a fraction of a millisecond.
+      let authorities = TLSIdentity.state.withLock { $0.clients?.authorities }
+      return session.flatMap { authorities?.admit($0) } == true ? 0 : -1
     }
   }
 
@@ -75,14 +97,14 @@ public final class TLSIdentity: Sendable {
     private static let chainCountMax = 16
 
     init(certificateFile: String, keyFile: String) throws(TLSFault) {
-      let chain = try Self.read(certificateFile)
-      let secret = try Self.read(keyFile)
+      let chain = try readTLSFile(certificateFile)
+      let secret = try readTLSFile(keyFile)
       let certificates = UnsafeMutablePointer<gnutls_pcert_st>.allocate(capacity: Self.chainCountMax)
       var count = UInt32(Self.chainCountMax)
       var key: gnutls_privkey_t?
       let outcome = chain.withUnsafeBytes { chain -> (file: String, code: Int32) in
         secret.withUnsafeBytes { secret in
-          var (chain, secret) = (Self.datum(chain), Self.datum(secret))
+          var (chain, secret) = (gnutls_datum_t(chain), gnutls_datum_t(secret))
           let read = gnutls_pcert_list_import_x509_raw(certificates, &count, &chain, GNUTLS_X509_FMT_PEM, 0)
           guard read >= 0 else { return (certificateFile, read) }
           let keyed = Self.readKey(&secret, into: &key)
@@ -116,31 +138,34 @@ public final class TLSIdentity: Sendable {
       defer { gnutls_certificate_free_credentials(credentials) }
       return gnutls_certificate_set_x509_key_mem(credentials, &chain, &secret, GNUTLS_X509_FMT_PEM)
     }
-
-    private static func datum(_ bytes: UnsafeRawBufferPointer) -> gnutls_datum_t {
-      gnutls_datum_t(
-        data: UnsafeMutableRawPointer(mutating: bytes.baseAddress)?.assumingMemoryBound(to: UInt8.self),
-        size: UInt32(bytes.count))
-    }
-
-    private static let fileBytesMax = 1024 * 1024
-
-    private static func read(_ path: String) throws(TLSFault) -> [UInt8] {
-      guard let file = fopen(path, "rbe") else { throw TLSFault(file: path, reason: String(cString: strerror(errno))) }
-      defer { fclose(file) }
-      let bytes = [UInt8](unsafeUninitializedCapacity: fileBytesMax) { buffer, count in
-        count = fread(buffer.baseAddress, 1, fileBytesMax, file)
-      }
-      guard ferror(file) == 0 else { throw TLSFault(file: path, reason: String(cString: strerror(errno))) }
-      guard !bytes.isEmpty, bytes.count < fileBytesMax else {
-        throw TLSFault(file: path, reason: bytes.isEmpty ? "it is empty" : "it is larger than \(fileBytesMax) bytes")
-      }
-      return bytes
-    }
   }
 }
 
-/// Why a certificate or its key cannot be used.
+extension gnutls_datum_t {
+  /// - Precondition: it is used no longer than the bytes are there.
+  init(_ bytes: UnsafeRawBufferPointer) {
+    self.init(
+      data: UnsafeMutableRawPointer(mutating: bytes.baseAddress)?.assumingMemoryBound(to: UInt8.self),
+      size: UInt32(bytes.count))
+  }
+}
+
+private let fileBytesMax = 1024 * 1024
+
+func readTLSFile(_ path: String) throws(TLSFault) -> [UInt8] {
+  guard let file = fopen(path, "rbe") else { throw TLSFault(file: path, reason: String(cString: strerror(errno))) }
+  defer { fclose(file) }
+  let bytes = [UInt8](unsafeUninitializedCapacity: fileBytesMax) { buffer, count in
+    count = fread(buffer.baseAddress, 1, fileBytesMax, file)
+  }
+  guard ferror(file) == 0 else { throw TLSFault(file: path, reason: String(cString: strerror(errno))) }
+  guard !bytes.isEmpty, bytes.count < fileBytesMax else {
+    throw TLSFault(file: path, reason: bytes.isEmpty ? "it is empty" : "it is larger than \(fileBytesMax) bytes")
+  }
+  return bytes
+}
+
+/// Why a certificate or a key cannot be used.
 public struct TLSFault: Error, CustomStringConvertible {
   public let file: String
   public let reason: String

@@ -18,8 +18,9 @@ public struct JSONReader {
     case index(Int)
   }
 
-  /// More faults than anyone reads; a document of nothing else must not grow the answer without bound.
-  private static let faultsMax = 100
+  /// More faults than anyone reads; a document of nothing else must not grow the answer without bound. Of one with so
+  /// many nobody knows what is right.
+  public static let faultsMax = 100
 
   /// Values of one document, each of which costs far more memory than the two bytes it may be written in.
   static let valuesCountMax = 2_000_000

@@ -90,8 +90,11 @@ import Testing
       #expect(try await Self.post(batch, to: instance).count == 40)
       #expect(try await Self.post(batch, to: instance).isEmpty)
     }
-    let (summary, found) = try await VerificationTests.verify(instance)
-    #expect(found.isEmpty && summary.results == 160, "\(summary) \(found)")
     await instance.stop()
+    // With as much time for a statement as usual: a busy machine takes it.
+    let later = try await TestInstance.start(on: name, adminKey: instance.adminKey)
+    let (summary, found) = try await VerificationTests.verify(later)
+    #expect(found.isEmpty && summary.results == 160, "\(summary) \(found)")
+    await later.stop()
   }
 }

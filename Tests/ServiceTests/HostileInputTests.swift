@@ -116,12 +116,17 @@ import Testing
     }
   }
 
+  /// The header fields of a line, between bars.
+  private func fields(_ line: String) -> [(name: String, value: String)] {
+    line.split(separator: "|").map { field in
+      let parts = field.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      return (name: parts[0], value: parts.count > 1 ? String(parts[1].trimmingPrefix(" ")) : "")
+    }
+  }
+
   @Test func headers() throws {
     try run("headers") { line in
-      let fields = line.split(separator: "|").map { field in
-        let parts = field.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        return (name: parts[0], value: parts.count > 1 ? String(parts[1].trimmingPrefix(" ")) : "")
-      }
+      let fields = fields(line)
       guard let framing = try? Framing(headers: Headers(fields), isHTTP10: false) else { return false }
       // One meaning alone: never a length where chunks are announced too.
       let names = fields.map { $0.name.lowercased() }
@@ -130,6 +135,78 @@ import Testing
       case .length: try check("\(names.contains("transfer-encoding"))", isReadAs: "false")
       case .chunked: try check("\(names.contains("content-length"))", isReadAs: "false")
       }
+      return true
+    }
+  }
+
+  @Test func structuredFields() throws {
+    try run("structured") { text in
+      guard let entries = try? StructuredField.dictionary([text]) else { return false }
+      let written = entries.map { "\($0.name)=\($0.member)" }.joined(separator: ", ")
+      let read = try StructuredField.dictionary([written])
+      try check(written, isReadAs: read.map { "\($0.name)=\($0.member)" }.joined(separator: ", "))
+      return entries == read
+    }
+  }
+
+  @Test func signaturesOfRequests() throws {
+    let now = Instant(milliseconds: 1_618_884_473_000)
+    try run("signature") { line in
+      let head = RequestHead(method: .post, target: "/v1/probe-results", headers: Headers(fields(line)))
+      let request: SignedRequest
+      do throws(JSONFaults) { request = try SignedRequest(head, now: now) } catch {
+        // Whatever is refused is refused with a reason.
+        try check("\(error.faults.isEmpty)", isReadAs: "false")
+        return false
+      }
+      // Nobody has signed what is made of the corpus.
+      try check("\(request.isSigned(with: Self.signingKey(of: .least)))", isReadAs: "false")
+      return !request.digest.matches([])
+    }
+  }
+
+  /// What the results of the corpus are signed with.
+  private static func signingKey(of source: Identifier) -> Service.SigningKey {
+    Service.SigningKey(
+      id: Identifier(parsing: "019ab0c1-4a5b-7c6d-8e7f-a01234567890")!, sourceID: source, name: "corpus",
+      publicKey: .init(rawRepresentation: Array(Data(base64Encoded: "OdUvYz9uD5ZCqMeaMZilTvY8fJfwkq2Bx6vyt+JbnEo=")!)),
+      createdAt: Instant(milliseconds: 0))
+  }
+
+  @Test func results() async throws {
+    try await withRegisteredRelay { instance in
+      let parts = instance.service.parts
+      let keys = SigningKeyRing()
+      let key = Self.signingKey(of: try parts.registry.existingSource("lab").id)
+      keys.replace(with: [key])
+      let decoder = ProbeResultDecoder(
+        registry: parts.registry, signingKeys: keys, methodology: parts.catalogue.methodology,
+        principal: Principal(key), now: parts.clock.now())
+      try run("result", try corpus("result")) { bytes in
+        guard let (value, faults) = try? JSONReader.read(bytes) else { return false }
+        let result: ProbeResult
+        do throws(JSONFaults) { result = try decoder.decode(value, readerFaults: faults) } catch {
+          try check("\(error.faults.isEmpty)", isReadAs: "false")
+          return false
+        }
+        guard let signature = result.signature else { return true }
+        // What is kept can be verified from itself, and is in the one form.
+        let signed = Array(signature.signed.utf8)
+        try check("\(signature.publicKey.isValid(signature.value, of: signed))", isReadAs: "true")
+        let again = try JSONReader.read(signed).value.canonical
+        try check(signature.signed, isReadAs: String(decoding: again, as: UTF8.self))
+        return true
+      }
+    }
+  }
+
+  @Test func whatIsSignedOfResults() throws {
+    try run("signed", try corpus("result") + corpus("json")) { bytes in
+      guard let (value, faults) = try? JSONReader.read(bytes), faults.isEmpty,
+        let signed = try? ResultSignature.signedBytes(of: value)
+      else { return false }
+      let again = try JSONReader.read(signed).value.canonical
+      try check(String(decoding: signed, as: UTF8.self), isReadAs: String(decoding: again, as: UTF8.self))
       return true
     }
   }

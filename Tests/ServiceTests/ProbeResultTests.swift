@@ -213,6 +213,21 @@ import Testing
     }
   }
 
+  /// The reader names a hundred faults of a document; of what is behind them nobody knows whether it has any.
+  @Test func whatIsBehindAHundredFaultsIsNotTakenForRight() async throws {
+    try await withRegisteredRelay { instance in
+      let faulty = "{\(Array(repeating: #""x":1"#, count: 102).joined(separator: ","))}"
+      let twice =
+        #"{"provider":"acme","source":"lab","check":"encryption.hsts-missing","outcome":"fail","#
+        + #""observed_at":"2026-11-20T08:00:00Z","evidence":{"a":1,"a":2}}"#
+      let answer = try await instance.client.post("/v1/probe-results", #"{"results":[\#(faulty),\#(twice)]}"#)
+      #expect(answer.status == 422 && answer.json.pointers.count == 100, "\(answer.text)")
+      #expect(answer.json.pointers.allSatisfy { $0 == "/results/0/x" })
+      let stored = try await instance.client.get("/v1/providers/acme/probe-results")
+      #expect(stored.json["items"].array.isEmpty, "\(stored.text)")
+    }
+  }
+
   @Test func aKeyBoundToNoSourceNamesOne() async throws {
     try await withRegisteredRelay { instance in
       let without = try await instance.client.post("/v1/probe-results", object: Posting.result())

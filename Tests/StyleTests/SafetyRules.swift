@@ -23,6 +23,7 @@ enum SafetyRules {
     Exception("Sources/HTTPServer/MessageHandle.swift", "fatalError", "no memory left: nothing could be answered"),
     Exception("Sources/HTTPServer/IncomingBody.swift", "@unchecked Sendable", "confined to its loop's thread"),
     Exception("Sources/HTTPServer/StreamedBody.swift", "@unchecked Sendable", "confined to its loop's thread"),
+    Exception("Sources/HTTPServer/ClientAuthorities.swift", "@unchecked Sendable", "GnuTLS only reads from it"),
     Exception("Sources/HTTPServer/TLSIdentity.swift", "@unchecked Sendable", "GnuTLS only reads from it"),
     Exception("Sources/HTTPServer/TLSIdentity.swift", "unsafeBitCast", "a C function as libmicrohttpd takes it"),
     Exception("Sources/HTTPServer/PlainThread.swift", "@unchecked Sendable", "a POSIX semaphore is for many threads"),

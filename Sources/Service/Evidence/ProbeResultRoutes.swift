@@ -82,6 +82,7 @@ struct ProbeResultRoutes {
         throw error
       }
     }
+    if readerFaults.count >= JSONReader.faultsMax { throw JSONFaults(readerFaults) }
     var fields = JSONFields(value, faults: readerFaults.filter { !$0.pointer.hasPrefix("/results/") })
     let results = fields.required("results") { field in
       guard case .array(let results) = field.value else {
