@@ -77,10 +77,11 @@ struct MasterKeyTests {
     killed.arguments = rotate
     killed.standardError = FileHandle.nullDevice
     try killed.run()
+    // Before its statement takes longer than one may.
     _ = try await waitFor("the rotation") { try await locks("not granted") == "1" ? true : nil }
-    #expect(try await status() == "stored")
     kill(killed.processIdentifier, SIGKILL)
     #expect(await killed.end() == -SIGKILL)
+    #expect(try await status() == "stored")
     try await service.sql(
       "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()"
     )
