@@ -130,6 +130,7 @@ import Testing
       "--spool", "--ca-file", "--requests-per-minute", "--results-per-minute", "--serve-role", "--head",
       "--trusted-proxy", "--oidc-issuer", "--oidc-audience", "--oidc-jwks", "--oidc-roles-claim", "--oidc-role",
       "--expires-in", "--expires-at", "--address-range", "--overlap", "--tls-certificate", "--tls-key",
+      "--tls-client-ca", "--tls-client-auth",
       "--master-key-file",
     ]
     #expect(flags.subtracting(known.map { $0[...] }).subtracting(["--jsonfile", "--jsonfile-pretty"]) == [])
@@ -174,6 +175,8 @@ import Testing
     let keys = ["RELAYRISK_OIDC_JWKS": "/nonexistent"]
     #expect(try await run(["serve"], signOn.merging(keys) { $1 }).errors.contains("the keys in /nonexistent cannot be"))
     #expect(try await run(["serve"], ["RELAYRISK_OIDC_ROLE": "portal"]).errors.contains("role=scope"))
+    #expect(try await run(["serve"], ["RELAYRISK_TLS_CLIENT_CA": "ca.pem"]).errors.contains("needs --tls-certificate"))
+    #expect(try await run(["serve"], ["RELAYRISK_TLS_CLIENT_AUTH": "maybe"]).errors.contains("optional or required"))
   }
 
   @Test func subcommandsWorkWithoutTheServiceAndWhileItRuns() async throws {

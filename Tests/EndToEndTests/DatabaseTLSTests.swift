@@ -15,12 +15,15 @@ import Testing
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=other -keyout /dev/null -out other.crt 2> /dev/null
     chmod 600 server.key
     as=
-    if [ "$(id -u)" = 0 ]; then chown -R postgres . && as="setpriv --reuid=postgres --regid=postgres --init-groups --"; fi
+    if [ "$(id -u)" = 0 ]; then
+      chown -R postgres .
+      as="setpriv --reuid=postgres --regid=postgres --init-groups --"
+    fi
     bin=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
     $as "$bin/initdb" -D data -U relayrisk -A trust -N > /dev/null
     echo 'hostssl all all 127.0.0.1/32 trust' > data/pg_hba.conf
-    $as "$bin/pg_ctl" start -w -s -D data -l data/log -o "-p $1 -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
-      -c fsync=off -c ssl=on -c ssl_cert_file=$0/server.crt -c ssl_key_file=$0/server.key"
+    $as "$bin/pg_ctl" start -w -s -D data -l data/log -o "-p $1 -c listen_addresses=127.0.0.1 \
+      -c unix_socket_directories= -c fsync=off -c ssl=on -c ssl_cert_file=$0/server.crt -c ssl_key_file=$0/server.key"
     """
 
   @Test func itsCertificateIsVerifiedAsTheConnectionStringDemands() async throws {
