@@ -9,7 +9,6 @@ import Testing
 @Suite(.serialized) struct RecordedPlanTests {
   /// Statements that may read large tables from end to end: what each begins with, and what else is in it.
   private static let whole: [(beginning: String, part: String, why: String)] = [
-    ("select provider_id, methodology,", "and provider_id = any($2)", "a start or a bulk void loads the cells of many"),
     ("select provider_id, check_id,", "union select", "a backfill reads a provider that has a quarter of all results"),
     ("select count(*) from result_", "from result_", "maintenance counts what it drops"),
     ("select v.recorded_at, d.id,", "where true", "a start loads every dispute"),
