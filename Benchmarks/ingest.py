@@ -184,9 +184,11 @@ def flood(service, directory, checks):
     with subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", "-d60s", "-s", path, service.url], stdout=subprocess.DEVNULL) as wrk:
         time.sleep(1)
         before = accepted(service)
-        yield
-        assert accepted(service) > before, "nothing was posted meanwhile"
-        wrk.terminate()
+        try:
+            yield
+            assert accepted(service) > before, "nothing was posted meanwhile"
+        finally:
+            wrk.terminate()
 
 
 def reads(service):

@@ -113,7 +113,7 @@ struct Idempotency: Sendable {
     await Self.shielded {
       guard Self.isFinal(response.status) else { return try await store.release(claim) }
       let answered = Self.bytes(of: response)
-      let bytes = try await reading(answered) { try kept.bytes(keptOf: answered) }
+      let bytes = try await reading(answered) { try kept.bytes(keptOf: answered, response.headers) }
       let body = EvidenceVault.Body(owner: claim.apiKey, id: claim.token, bytes: bytes)
       try await store.keep(
         response.status, response.headers, bytes.isEmpty ? [] : try await vault.sealed(body), for: claim)

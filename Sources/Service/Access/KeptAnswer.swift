@@ -8,11 +8,13 @@ struct KeptAnswer: Sendable {
   /// Whether a success is a result, with its evidence.
   let showsResult: Bool
 
-  /// - Parameter bytes: as they were answered.
-  func bytes(keptOf bytes: [UInt8]) throws -> [UInt8] {
-    guard secret != nil || showsResult, case .object(let object) = try JSONReader.read(bytes).value else {
-      return bytes
-    }
+  /// - Parameters:
+  ///   - bytes: as they were answered.
+  ///   - headers: of the answer. One that is a result says where it is read; that to a thousand results is none, and is
+  ///     not taken apart.
+  func bytes(keptOf bytes: [UInt8], _ headers: [(name: String, value: String)]) throws -> [UInt8] {
+    let isResult = showsResult && headers.contains { $0.name == "Location" }
+    guard secret != nil || isResult, case .object(let object) = try JSONReader.read(bytes).value else { return bytes }
     if secret == nil, object["evidence"] == nil { return bytes }
     return Self.rewriting(object) { json, member in
       if member.name == secret { return }

@@ -143,7 +143,7 @@ extension AuditChange {
   }
 
   /// - Parameter count: how many results were voided, one at least.
-  init(_ selection: ResultSelection, _ voiding: Voiding, count: Int) throws {
+  init(voiding selection: ResultSelection, _ decision: ResultDecision, count: Int) throws {
     try self.init(selection.result == nil ? .resultsVoid : .resultVoid, selection.result?.id.description) { json in
       json.object { json in
         if let result = selection.result {
@@ -152,16 +152,14 @@ extension AuditChange {
           selection.writeMembers(to: &json)
           json.member("voided", count)
         }
-        json.member("recorded_at", voiding.at.rfc3339)
-        json.member("recorded_by", voiding.by)
-        json.member("reason", voiding.reason)
+        decision.writeRecordMembers(to: &json)
       }
     }
   }
 
   /// Whose evidence it was, and nothing of it.
   /// - Parameter count: how many results had evidence, one at least.
-  init(_ selection: ResultSelection, _ erasure: Erasure, count: Int) throws {
+  init(erasing selection: ResultSelection, _ decision: ResultDecision, count: Int) throws {
     let action = selection.result == nil ? AuditAction.resultsErase : .resultErase
     try self.init(action, selection.result?.id.description) { json in
       json.object { json in
@@ -170,9 +168,7 @@ extension AuditChange {
           selection.writeMembers(to: &json)
           json.member("erased", count)
         }
-        json.member("recorded_at", erasure.at.rfc3339)
-        json.member("recorded_by", erasure.by)
-        json.member("reason", erasure.reason)
+        decision.writeRecordMembers(to: &json)
       }
     }
   }

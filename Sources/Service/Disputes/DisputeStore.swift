@@ -153,11 +153,12 @@ struct DisputeStore: Sendable {
           try AuditChange(decision.isUpheld ? .disputeUphold : .disputeReject, ended, before: dispute)
         ]
         if decision.isUpheld {
-          let voiding = Voiding(at: decision.at, by: decision.by, reason: "The dispute \(dispute.id) was upheld.")
+          let voiding = ResultDecision(
+            at: decision.at, by: decision.by, reason: "The dispute \(dispute.id) was upheld.")
           let selection = ResultSelection(result: dispute.result, of: dispute.provider)
           let (voided, changed) = try await voids.void(selection, voiding, under: set, on: connection)
           if voided.isEmpty { try await checkNotDropped(dispute, on: connection) }
-          audited += try voided.map { try AuditChange(selection, voiding, count: $0.count) }
+          audited += try voided.map { try AuditChange(voiding: selection, voiding, count: $0.count) }
           cells = changed
         }
         try await AuditLog.append(audited, by: author, at: decision.at, to: connection)

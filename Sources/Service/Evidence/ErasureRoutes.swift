@@ -60,7 +60,7 @@ struct ErasureRoutes {
     return .json(json.bytes)
   }
 
-  private func erasure(_ reason: String, _ call: Call) -> Erasure {
-    Erasure(at: parts.clock.now(), by: call.author.recordedName, reason: reason)
+  private func erasure(_ reason: String, _ call: Call) -> ResultDecision {
+    ResultDecision(at: parts.clock.now(), by: call.author.recordedName, reason: reason)
   }
 }

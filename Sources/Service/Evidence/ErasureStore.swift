@@ -1,12 +1,4 @@
 import Postgres
-import RiskModel
-
-/// The decision that a result's evidence is gone for good.
-struct Erasure: Sendable, Equatable {
-  let at: Instant
-  let by: String
-  let reason: String
-}
 
 /// The statements that erase evidence. The results stay as they are and count as before.
 ///
@@ -19,7 +11,7 @@ struct ErasureStore: Sendable {
   /// - Parameter isDryRun: only counts them.
   /// - Returns: how many they are.
   func erase(
-    _ selection: ResultSelection, _ erasure: Erasure, isDryRun: Bool = false, by author: Author
+    _ selection: ResultSelection, _ erasure: ResultDecision, isDryRun: Bool = false, by author: Author
   ) async throws -> Int {
     try await database.withTransaction { connection in
       // Before the tables are locked, as whoever drops results does.
@@ -28,13 +20,13 @@ struct ErasureStore: Sendable {
       let count = try await connection.query(statement) { try $0.next(Int.self) }[0]
       if count > 0, !isDryRun {
         try await AuditLog.append(
-          [try AuditChange(selection, erasure, count: count)], by: author, at: erasure.at, to: connection)
+          [try AuditChange(erasing: selection, erasure, count: count)], by: author, at: erasure.at, to: connection)
       }
       return count
     }
   }
 
-  static func erasing(_ selection: ResultSelection, _ erasure: Erasure) -> Query {
+  static func erasing(_ selection: ResultSelection, _ erasure: ResultDecision) -> Query {
     """
     select erase_evidence(array_agg(r.provider_id), array_agg(r.id), \(erasure.at.timestamp), \(erasure.by),
       \(erasure.reason))

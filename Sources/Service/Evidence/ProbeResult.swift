@@ -44,13 +44,13 @@ struct StoredResult: Sendable {
   let receivedAt: Instant
   var result: ProbeResult
   /// Nil as long as it counts.
-  var voided: Voiding?
+  var voided: ResultDecision?
   /// In the order they were opened.
   var disputes: [DisputeMark] = []
   /// There is evidence, and this instance has no key to it, or it is damaged.
   var isEvidenceUnreadable = false
   /// Nil unless its evidence was erased.
-  var erased: Erasure?
+  var erased: ResultDecision?
 
   /// A result dated ahead of the clock counts from its receipt.
   var countedAt: Instant { min(result.observedAt, receivedAt) }
@@ -94,15 +94,7 @@ struct StoredResult: Sendable {
       json.name("signature")
       if let signature = result.signature { signature.write(to: &json) } else { json.null() }
       json.name("voided")
-      if let voided {
-        json.object { json in
-          json.member("at", voided.at.rfc3339)
-          json.member("by", voided.by)
-          json.member("reason", voided.reason)
-        }
-      } else {
-        json.null()
-      }
+      if let voided { voided.write(to: &json) } else { json.null() }
       json.array("disputes", disputes) { json, dispute in
         json.object { json in
           json.member("id", dispute.id.description)
@@ -117,15 +109,7 @@ struct StoredResult: Sendable {
     json.member("evidence", result.evidence)
     json.member("evidence_status", evidenceStatus.rawValue)
     json.name("evidence_erased")
-    if let erased {
-      json.object { json in
-        json.member("at", erased.at.rfc3339)
-        json.member("by", erased.by)
-        json.member("reason", erased.reason)
-      }
-    } else {
-      json.null()
-    }
+    if let erased { erased.write(to: &json) } else { json.null() }
   }
 
   enum EvidenceStatus: String { case none, stored, unreadable, erased }

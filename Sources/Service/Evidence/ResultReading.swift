@@ -94,8 +94,8 @@ extension ResultStore {
       return DisputeMark(
         id: Identifier(parsing: String(parts[0]))!, status: Dispute.Status(rawValue: String(parts[1]))!)
     }
-    let voided = try decision(&row).map { Voiding(at: $0.at, by: $0.by, reason: $0.reason) }
-    let erased = try decision(&row).map { Erasure(at: $0.at, by: $0.by, reason: $0.reason) }
+    let voided = try ResultDecision.decode(&row)
+    let erased = try ResultDecision.decode(&row)
     let result = ProbeResult(
       provider: provider, source: source, check: methodology.checkIndex(checkID) ?? 0, checkID: checkID,
       outcome: outcome, observedAt: observedAt,
@@ -107,12 +107,5 @@ extension ResultStore {
     let stored = StoredResult(
       id: id, receivedAt: receivedAt, result: result, voided: voided, disputes: disputes, erased: erased)
     return (stored, body)
-  }
-
-  private static func decision(_ row: inout Row) throws -> (at: Instant, by: String, reason: String)? {
-    let at = try row.next(Timestamp?.self)
-    let (by, reason) = (try row.next(String?.self), try row.next(String?.self))
-    guard let at, let by, let reason else { return nil }
-    return (Instant(at), by, reason)
   }
 }

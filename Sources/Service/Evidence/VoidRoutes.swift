@@ -31,7 +31,7 @@ struct VoidRoutes {
     guard let id = Identifier(parsing: call.path("id").lowercased()), let before = try await parts.results.result(id)
     else { throw absent }
     if before.voided == nil {
-      let voiding = Voiding(at: parts.clock.now(), by: call.author.recordedName, reason: reason!)
+      let voiding = ResultDecision(at: parts.clock.now(), by: call.author.recordedName, reason: reason!)
       let (_, cells) = try await store.void(
         ResultSelection(result: id, of: before.result.provider), voiding, by: call.author)
       try await takeOver(cells)
@@ -64,7 +64,7 @@ struct VoidRoutes {
     }
     try fields.finish()
 
-    let voiding = Voiding(at: now, by: call.author.recordedName, reason: reason!)
+    let voiding = ResultDecision(at: now, by: call.author.recordedName, reason: reason!)
     let (matched, cells) = try await store.void(selection, voiding, isDryRun: isDryRun, by: call.author)
     try await takeOver(cells)
     var json = JSONWriter()

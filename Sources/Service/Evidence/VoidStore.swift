@@ -1,13 +1,6 @@
 import Postgres
 import RiskModel
 
-/// The decision that a result does not count.
-struct Voiding: Sendable, Equatable {
-  let at: Instant
-  let by: String
-  let reason: String
-}
-
 /// The statements that void results.
 ///
 /// A cell cannot forget one result: it is folded anew from the results that are left. Results that were dropped are not
@@ -27,7 +20,7 @@ struct VoidStore: Sendable {
   /// - Parameter isDryRun: only counts them.
   /// - Returns: how many, and the cells as they are now.
   func void(
-    _ selection: ResultSelection, _ voiding: Voiding, isDryRun: Bool = false, by author: Author
+    _ selection: ResultSelection, _ voiding: ResultDecision, isDryRun: Bool = false, by author: Author
   ) async throws -> (count: Int, cells: [StoredCell]) {
     try await methodologies.folding { set in
       try await database.withTransaction { connection in
@@ -35,7 +28,7 @@ struct VoidStore: Sendable {
         let count = voided.reduce(0) { $0 + $1.count }
         if count > 0, !isDryRun {
           try await AuditLog.append(
-            [try AuditChange(selection, voiding, count: count)], by: author, at: voiding.at, to: connection)
+            [try AuditChange(voiding: selection, voiding, count: count)], by: author, at: voiding.at, to: connection)
           try await changes.append(
             providers: Array(Set(voided.map(\.place.provider))).sorted(), foldedUnder: set, at: voiding.at,
             to: connection)
@@ -48,7 +41,7 @@ struct VoidStore: Sendable {
   /// The same within a transaction of the caller, who adds to the audit log and the change as its last statements.
   /// - Parameter set: what results are folded under in that transaction.
   func void(
-    _ selection: ResultSelection, _ voiding: Voiding, isDryRun: Bool = false, under set: FoldingSet,
+    _ selection: ResultSelection, _ voiding: ResultDecision, isDryRun: Bool = false, under set: FoldingSet,
     on connection: Connection
   ) async throws -> (voided: [Voided], cells: [StoredCell]) {
     try await RetentionStore.keepResults(on: connection)
@@ -62,7 +55,7 @@ struct VoidStore: Sendable {
   }
 
   private func record(
-    _ selection: ResultSelection, _ voiding: Voiding, isDryRun: Bool, on connection: Connection
+    _ selection: ResultSelection, _ voiding: ResultDecision, isDryRun: Bool, on connection: Connection
   ) async throws -> [Voided] {
     try await connection.query(
       Self.recording(selection, voiding, isDryRun: isDryRun)
@@ -80,7 +73,7 @@ struct VoidStore: Sendable {
     """
   }
 
-  private static func recording(_ selection: ResultSelection, _ voiding: Voiding, isDryRun: Bool) -> Query {
+  private static func recording(_ selection: ResultSelection, _ voiding: ResultDecision, isDryRun: Bool) -> Query {
     """
     with selected as materialized (\(selecting(selection))),
     voided as (
