@@ -43,38 +43,30 @@ public final class Connection: Sendable {
   /// Keeps the session from being handed to somebody else, for what belongs to it (advisory locks, temporary tables).
   public func closeWhenDone() { isAltered.store(true, ordering: .relaxed) }
 
-  /// Runs one statement in a transaction of its own under settings of the server that end with it, and decodes its
-  /// rows. Everything is sent at once, so it takes one round trip.
-  /// - Parameter settings: of the program's own making, as `SET LOCAL` takes them.
-  /// - Throws: as `query`; `.connectionLost` and `.timeout` may mean an unknown outcome.
-  public func query<Value: Sendable>(
-    _ query: Query, under settings: [(name: String, value: String)], _ decode: @Sendable (inout Row) throws -> Value
-  ) async throws(PostgresError) -> [Value] {
-    let sets: [Query] = settings.map { "SET LOCAL \(unsafeRaw: $0.name) = \(unsafeRaw: $0.value)" }
-    let outcomes = try await run(inTurn: ["BEGIN"] + sets + [query, "COMMIT"])
-    let table = try outcomes[outcomes.count - 2].get()
-    try Self.checkCommit(outcomes[outcomes.count - 1].get())
-    return try table.map(decode)
+  /// Runs statements one behind the other, sent at once: one round trip. When one fails, those behind it are not run.
+  /// Outside of a transaction they are one of their own; `BEGIN` may be the first, and `COMMIT` the last.
+  /// - Returns: the rows of each.
+  /// - Throws: as `query`; the error of the one that failed.
+  public func run(together queries: [Query]) async throws(PostgresError) -> [Rows] {
+    let rows = try await tables(of: queries).map(Rows.init)
+    if queries.last?.sql == "COMMIT" { try Self.checkCommit(rows[rows.count - 1].table) }
+    return rows
   }
 
-  func run(_ query: Query) async throws(PostgresError) -> ResultTable { try await run(inTurn: [query])[0].get() }
+  func run(_ query: Query) async throws(PostgresError) -> ResultTable { try await tables(of: [query])[0] }
 
-  /// Sends statements one behind the other, each regardless of how those before end.
-  private func run(inTurn queries: [Query]) async throws(PostgresError) -> [Result<ResultTable, PostgresError>] {
+  private func tables(of queries: [Query]) async throws(PostgresError) -> [ResultTable] {
     try checkInUse()
     let session = session
     let timeout = await session.clientTimeout
-    return await withCheckedContinuation { continuation in
-      let gathering = Gathering(count: queries.count, continuation)
+    return try await withCheckedContinuation { continuation in
       session.loop.execute {
         session.assumeIsolated { session in
-          for query in queries {
-            // Answers come in the order of the statements, from the server as well as when the connection is lost.
-            session.submitSequentially(PendingStatement(query, mayRetry: false, timeout: timeout) { gathering.add($0) })
-          }
+          session.submitSequentially(
+            PendingStatement(queries, mayRetry: false, timeout: timeout) { continuation.resume(returning: $0) })
         }
       }
-    }
+    }.get()
   }
 
   func checkInUse() throws(PostgresError) {
@@ -99,25 +91,5 @@ public final class Connection: Sendable {
     if await !session.isAtRest { _ = try? await execute("ROLLBACK") }
     isFinished.store(true, ordering: .relaxed)
     return !isAltered.load(ordering: .relaxed)
-  }
-}
-
-/// The outcomes of several statements, handed over when all are there.
-private final class Gathering: Sendable {
-  private let outcomes = Mutex<[Result<ResultTable, PostgresError>]>([])
-  private let count: Int
-  private let continuation: CheckedContinuation<[Result<ResultTable, PostgresError>], Never>
-
-  init(count: Int, _ continuation: CheckedContinuation<[Result<ResultTable, PostgresError>], Never>) {
-    self.count = count
-    self.continuation = continuation
-  }
-
-  func add(_ outcome: Result<ResultTable, PostgresError>) {
-    let all = outcomes.withLock { outcomes in
-      outcomes.append(outcome)
-      return outcomes.count == count ? outcomes : nil
-    }
-    if let all { continuation.resume(returning: all) }
   }
 }

@@ -42,12 +42,12 @@ public final class Database: Sendable {
   private func run(_ query: Query) async throws(PostgresError) -> ResultTable {
     let pool = pool
     let outcome = await withCheckedContinuation { continuation in
-      let statement = PendingStatement(query, mayRetry: true, timeout: pool.clientTimeout) {
+      let statement = PendingStatement([query], mayRetry: true, timeout: pool.clientTimeout) {
         continuation.resume(returning: $0)
       }
       pool.loop.execute { pool.assumeIsolated { $0.submit(statement) } }
     }
-    return try outcome.get()
+    return try outcome.get()[0]
   }
 
   /// Runs `body` with a connection of its own. A transaction left open is rolled back.

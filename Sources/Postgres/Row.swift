@@ -4,6 +4,7 @@ import CLibPQ
 ///
 /// Unchecked: libpq documents a `PGresult` as read-only once it was handed out, and this class is its only owner, so
 /// rows may be decoded where they are needed and the loop has no part in it.
+@usableFromInline
 final class ResultTable: @unchecked Sendable {
   private let result: OpaquePointer
 
@@ -12,7 +13,7 @@ final class ResultTable: @unchecked Sendable {
 
   deinit { PQclear(result) }
 
-  var rowCount: Int { Int(PQntuples(result)) }
+  @usableFromInline var rowCount: Int { Int(PQntuples(result)) }
 
   /// Rows affected, or returned for a select; 0 for statements without a count.
   var affectedRowCount: Int {
@@ -41,18 +42,33 @@ final class ResultTable: @unchecked Sendable {
   }
 
   /// Decodes all rows in order.
+  @inlinable
   func map<Value>(_ decode: (inout Row) throws -> Value) throws(PostgresError) -> [Value] {
-    do {
-      return try (0..<rowCount).map { index in
-        var row = Row(table: self, index: Int32(index))
-        return try decode(&row)
-      }
-    } catch let error as PostgresError {
-      throw error
-    } catch {
-      // The caller's own error, when a stored value does not make one of its types.
-      throw .decoding(DecodingFailure(column: nil, reason: String(describing: type(of: error))))
+    let count = rowCount
+    var values: [Value] = []
+    values.reserveCapacity(count)
+    for index in 0..<count {
+      var row = Row(table: self, index: Int32(index))
+      do { values.append(try decode(&row)) } catch { throw Self.decodingError(error) }
     }
+    return values
+  }
+
+  /// The caller's own error, when a stored value does not make one of its types, becomes one of decoding.
+  @usableFromInline
+  static func decodingError(_ error: any Error) -> PostgresError {
+    error as? PostgresError ?? .decoding(DecodingFailure(column: nil, reason: String(describing: type(of: error))))
+  }
+}
+
+/// What one of several statements returned.
+public struct Rows: Sendable {
+  @usableFromInline let table: ResultTable
+
+  /// Decodes all rows in order.
+  @inlinable
+  public func map<Value>(_ decode: (inout Row) throws -> Value) throws(PostgresError) -> [Value] {
+    try table.map(decode)
   }
 }
 
@@ -62,6 +78,7 @@ public struct Row {
   private let index: Int32
   private var column: Int32 = 0
 
+  @usableFromInline
   init(table: ResultTable, index: Int32) {
     self.table = table
     self.index = index

@@ -22,10 +22,10 @@ actor Session {
   private var opened: OpenedConnection?
   private var watch: Watch?
   private var lane = LaneState<PendingStatement>()
-  /// The result of the statement at the head, until its Sync.
-  private var kept: OpaquePointer?
+  /// The results of what is at the head, until its Sync.
+  private var kept: [OpaquePointer] = []
   /// Answered, with waiters that do not know it yet.
-  private var answered: [(statement: PendingStatement, outcome: Result<ResultTable, PostgresError>)] = []
+  private var answered: [(statement: PendingStatement, outcome: PendingStatement.Outcome)] = []
   private var lastProgress = ContinuousClock.now
   /// Nil when a statement may take for ever.
   private(set) var clientTimeout: Duration?
@@ -78,11 +78,11 @@ actor Session {
     guard !isExclusive else {
       return statement.fail(.protocolViolation("the connection is busy with a script or COPY"))
     }
-    guard statement.query.bindings.count <= Bindings.countMax else {
+    guard statement.queries.allSatisfy({ $0.bindings.count <= Bindings.countMax }) else {
       return statement.fail(.protocolViolation("more than \(Bindings.countMax) parameters"))
     }
     if lane.isEmpty { lastProgress = .now }
-    perform(lane.handle(.submit(statement, statement.key, mayRetry: statement.mayRetry)))
+    perform(lane.handle(.submit(statement, statement.keys, mayRetry: statement.mayRetry)))
     flush()
   }
 
@@ -100,11 +100,13 @@ actor Session {
     if let old = group.deallocates {
       isSent = PQsendQueryParams(pointer, "DEALLOCATE \(old)", 0, nil, nil, nil, nil, 1) == 1
     }
-    if group.prepares {
-      let types = statement.query.bindings.parameters.map { Oid($0.type) }
-      isSent = isSent && PQsendPrepare(pointer, group.name, statement.query.sql, Int32(types.count), types) == 1
+    for (query, prepared) in zip(statement.queries, group.statements) {
+      if prepared.prepares {
+        let types = query.bindings.parameters.map { Oid($0.type) }
+        isSent = isSent && PQsendPrepare(pointer, prepared.name, query.sql, Int32(types.count), types) == 1
+      }
+      isSent = isSent && query.bindings.send(prepared: prepared.name, on: pointer)
     }
-    isSent = isSent && statement.query.bindings.send(prepared: group.name, on: pointer)
     // Sends what is buffered too; what the socket does not take now is left to `flush`.
     isSent = isSent && PQpipelineSync(pointer) == 1
     if !isSent { lose() }
@@ -172,8 +174,7 @@ actor Session {
   private func receive(_ result: OpaquePointer, _ reply: LaneState<PendingStatement>.Reply) {
     let action = lane.handle(.reply(reply))
     if case .keepResult = action {
-      dropKept()
-      kept = result
+      kept.append(result)
     } else {
       PQclear(result)
       perform(action)
@@ -193,15 +194,19 @@ actor Session {
     answered.append((statement, outcome()))
   }
 
-  private func outcome() -> Result<ResultTable, PostgresError> {
-    guard let result = kept.take() else { return .failure(.protocolViolation("a statement without a result")) }
-    guard PQresultStatus(result) == PGRES_FATAL_ERROR else { return .success(ResultTable(taking: result)) }
-    defer { PQclear(result) }
-    return .failure(.server(ResultErrors.serverError(result)))
+  private func outcome() -> PendingStatement.Outcome {
+    guard let last = kept.last else { return .failure(.protocolViolation("a statement without a result")) }
+    if PQresultStatus(last) == PGRES_FATAL_ERROR {
+      defer { dropKept() }
+      return .failure(.server(ResultErrors.serverError(last)))
+    }
+    defer { kept = [] }
+    return .success(kept.map(ResultTable.init(taking:)))
   }
 
   private func dropKept() {
-    if let result = kept.take() { PQclear(result) }
+    for result in kept { PQclear(result) }
+    kept = []
   }
 
   // MARK: - Time and end

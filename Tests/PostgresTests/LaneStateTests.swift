@@ -9,7 +9,7 @@ import Testing
   private static func key(_ sql: String) -> StatementKey { StatementKey(sql: sql, parameterTypes: []) }
 
   private static func submit(_ number: Int, _ sql: String = "a", mayRetry: Bool = true) -> Lane.Event {
-    .submit(number, key(sql), mayRetry: mayRetry)
+    .submit(number, [key(sql)], mayRetry: mayRetry)
   }
 
   /// One line for an action, so that a whole exchange is a list of lines.
@@ -17,7 +17,8 @@ import Testing
     switch action {
     case .send(let payload, let group):
       let dropped = group.deallocates.map { " deallocate \($0)" } ?? ""
-      return "send \(payload)\(dropped)\(group.prepares ? " prepare" : "") \(group.name)"
+      let statements = group.statements.map { "\($0.prepares ? "prepare " : "")\($0.name)" }
+      return "send \(payload)\(dropped) \(statements.joined(separator: ", "))"
     case .keepResult: return "keep"
     case .dropResult: return "drop"
     case .none: return "-"
@@ -50,8 +51,8 @@ import Testing
 
   @Test func otherParameterTypesAreAnotherStatement() {
     var lane = LaneState<Int>()
-    let text = LaneState<Int>.Event.submit(1, StatementKey(sql: "a", parameterTypes: [25]), mayRetry: true)
-    let number = LaneState<Int>.Event.submit(2, StatementKey(sql: "a", parameterTypes: [20]), mayRetry: true)
+    let text = LaneState<Int>.Event.submit(1, [StatementKey(sql: "a", parameterTypes: [25])], mayRetry: true)
+    let number = LaneState<Int>.Event.submit(2, [StatementKey(sql: "a", parameterTypes: [20])], mayRetry: true)
     play(&lane, [(text, "send 1 prepare s1"), (number, "send 2 prepare s2")])
   }
 
@@ -116,6 +117,52 @@ import Testing
       [
         (Self.submit(0), "send 0 prepare s1"), (.reply(.success), "drop"), (.commandEnd, "-"),
         (.reply(.success), "keep"), (.commandEnd, "-"), (.sync, "complete 0"),
+      ])
+  }
+
+  @Test func statementsOfOneGroupHaveTheirResultsInTurnAndOneEnd() {
+    var lane = LaneState<Int>()
+    prepare(&lane)
+    play(
+      &lane,
+      [
+        (.submit(1, [Self.key("a"), Self.key("b"), Self.key("b")], mayRetry: false), "send 1 s1, prepare s2, s2"),
+        (.reply(.success), "keep"), (.commandEnd, "-"), (.reply(.success), "drop"), (.commandEnd, "-"),
+        (.reply(.success), "keep"), (.commandEnd, "-"), (.reply(.success), "keep"), (.commandEnd, "-"),
+        (.sync, "complete 1"), (Self.submit(2, "b"), "send 2 s2"),
+      ])
+  }
+
+  @Test func whatFollowsAFailureInItsGroupIsNotPreparedAndForgotten() {
+    var lane = LaneState<Int>()
+    prepare(&lane)
+    play(
+      &lane,
+      [
+        (
+          .submit(1, [Self.key("a"), Self.key("b"), Self.key("c")], mayRetry: false),
+          "send 1 s1, prepare s2, prepare s3"
+        ),
+        (.reply(.success), "keep"), (.commandEnd, "-"), (.reply(.success), "drop"), (.commandEnd, "-"),
+        (.reply(.failure(sqlState: "23505")), "keep"), (.commandEnd, "-"), (.reply(.aborted), "drop"),
+        (.commandEnd, "-"), (.reply(.aborted), "drop"), (.commandEnd, "-"), (.sync, "complete 1"),
+        (Self.submit(2, "b"), "send 2 s2"), (Self.submit(3, "c"), "send 3 prepare s4"),
+      ])
+  }
+
+  @Test func aStalePlanInAGroupIsTheOnlyOneForgotten() {
+    var lane = LaneState<Int>()
+    prepare(&lane)
+    play(
+      &lane,
+      [
+        (.submit(1, [Self.key("b"), Self.key("a")], mayRetry: true), "send 1 prepare s2, s1"),
+        (.reply(.success), "drop"), (.commandEnd, "-"), (.reply(.success), "keep"), (.commandEnd, "-"),
+        (.reply(.failure(sqlState: "0A000")), "keep"), (.commandEnd, "-"),
+        (.sync, "send 1 deallocate s1 prepare , prepare s3"),
+        (.reply(.success), "drop"), (.commandEnd, "-"), (.reply(.success), "drop"), (.commandEnd, "-"),
+        (.reply(.success), "keep"), (.commandEnd, "-"), (.reply(.success), "drop"), (.commandEnd, "-"),
+        (.reply(.success), "keep"), (.commandEnd, "-"), (.sync, "complete 1"),
       ])
   }
 

@@ -47,6 +47,43 @@ import Testing
     }
   }
 
+  @Test func statementsSentTogetherAreOneTransactionAndAnswerInTurn() async throws {
+    try await withTable("together") { database, count in
+      try await database.withConnection { connection in
+        // Twice, since the second time nothing is parsed any more.
+        for round in 0..<2 {
+          let answers = try await connection.run(together: [
+            "INSERT INTO together VALUES (\(2 * round))", "INSERT INTO together VALUES (\(2 * round + 1)) RETURNING a",
+            count,
+          ])
+          #expect(try answers.map { try $0.map { try $0.next(Int.self) } } == [[], [2 * round + 1], [2 * round + 2]])
+        }
+        await #expect {
+          _ = try await connection.run(together: [
+            "INSERT INTO together VALUES (\(7))", "INSERT INTO together VALUES (\(0))", count,
+          ])
+        } throws: { code(of: $0) == "23505" }
+        #expect(try await connection.query(count) { try $0.next(Int.self) } == [4])
+      }
+    }
+  }
+
+  @Test func aTransactionCanEndTogetherWithItsLastStatements() async throws {
+    try await withTable("ended") { database, count in
+      try await database.withConnection { connection in
+        _ = try await connection.run(together: ["BEGIN", "INSERT INTO ended VALUES (\(1))"])
+        #expect(try await database.query(count) { try $0.next(Int.self) } == [0])
+        _ = try await connection.run(together: ["INSERT INTO ended VALUES (\(2))", "COMMIT"])
+        #expect(try await database.query(count) { try $0.next(Int.self) } == [2])
+        _ = try await connection.run(together: ["BEGIN", "INSERT INTO ended VALUES (\(3))"])
+        _ = try? await connection.execute("INSERT INTO ended VALUES (\(3))")
+        // To the server it is a rollback and no error.
+        await #expect { _ = try await connection.run(together: ["COMMIT"]) } throws: { code(of: $0) == "25P02" }
+      }
+      #expect(try await database.query(count) { try $0.next(Int.self) } == [2])
+    }
+  }
+
   @Test func aTransactionLeftOpenIsRolledBackAndTheConnectionUsedAgain() async throws {
     try await withTable("dirty") { database, count in
       let first = try await database.withConnection { connection in
