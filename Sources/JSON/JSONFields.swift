@@ -30,13 +30,46 @@ public struct JSONFields {
   private var isNotAnObject = false
 
   /// The member `name` when it is there; null counts as absent.
+  @inlinable
   public mutating func optional<Value>(
     _ name: String, _ read: (JSONField) throws -> Value
   ) -> Value? {
+    guard let field = takeOptional(name) else { return nil }
+    do { return try read(field) } catch { note(error, in: field) }
+    return nil
+  }
+
+  // What is not generic stays in this module: what is, is made anew for each use in the caller's.
+
+  @usableFromInline
+  mutating func takeOptional(_ name: String) -> JSONField? {
     guard let index = members.firstIndex(where: { $0.name == name }) else { return nil }
     taken[index] = true
     if case .null = members[index].value { return nil }
-    return value(of: index, read)
+    return JSONField(value: members[index].value, name: name, in: pointer)
+  }
+
+  @usableFromInline
+  mutating func takeRequired(_ name: String) -> JSONField? {
+    guard let index = members.firstIndex(where: { $0.name == name }) else {
+      if !isNotAnObject { fault(name, "is required") }
+      return nil
+    }
+    taken[index] = true
+    if case .null = members[index].value {
+      fault(name, "is required, null is not a value here")
+      return nil
+    }
+    return JSONField(value: members[index].value, name: name, in: pointer)
+  }
+
+  @usableFromInline
+  mutating func note(_ error: any Error, in field: JSONField) {
+    switch error {
+    case let error as JSONFault: faults.append(error)
+    case let error as JSONFaults: faults.append(contentsOf: error.faults)
+    default: faults.append(JSONFault(pointer: field.pointer, detail: "\(error)"))
+    }
   }
 
   /// The member `name` of a merge patch (RFC 7396) whose removal is not possible: null is a fault.
@@ -47,19 +80,13 @@ public struct JSONFields {
   }
 
   /// The member `name`; a fault when it is absent or null. Nil only together with a fault.
+  @inlinable
   public mutating func required<Value>(
     _ name: String, _ read: (JSONField) throws -> Value
   ) -> Value? {
-    guard let index = members.firstIndex(where: { $0.name == name }) else {
-      if !isNotAnObject { fault(name, "is required") }
-      return nil
-    }
-    taken[index] = true
-    if case .null = members[index].value {
-      fault(name, "is required, null is not a value here")
-      return nil
-    }
-    return value(of: index, read)
+    guard let field = takeRequired(name) else { return nil }
+    do { return try read(field) } catch { note(error, in: field) }
+    return nil
   }
 
   /// Adds a fault that the caller found, about a member or, with an empty name, about the object.
@@ -75,20 +102,6 @@ public struct JSONFields {
       faults.append(JSONFault(pointer: jsonPointer(pointer, member.name), detail: "is not a known field"))
     }
     if !faults.isEmpty { throw JSONFaults(faults) }
-  }
-
-  private mutating func value<Value>(of index: Int, _ read: (JSONField) throws -> Value) -> Value? {
-    let field = JSONField(value: members[index].value, name: members[index].name, in: pointer)
-    do {
-      return try read(field)
-    } catch let error as JSONFault {
-      faults.append(error)
-    } catch let error as JSONFaults {
-      faults.append(contentsOf: error.faults)
-    } catch {
-      faults.append(JSONFault(pointer: field.pointer, detail: "\(error)"))
-    }
-    return nil
   }
 }
 

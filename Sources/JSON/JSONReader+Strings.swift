@@ -4,10 +4,17 @@ extension JSONReader {
     position += 1
     let start = position
     // Most strings hold neither escapes nor anything but ASCII: one pass, one copy.
+    var bits: UInt8 = 0
     while position < bytes.count {
       let byte = bytes[position]
+      bits |= byte
       if byte == UInt8(ascii: "\"") {
         let plain = UnsafeBufferPointer(rebasing: bytes[start..<position])
+        if bits < 0x80 {
+          position += 1
+          // Validating goes through a generic function of the library's that costs more than the rest.
+          return String(decoding: plain, as: UTF8.self)
+        }
         guard let text = String(validating: plain, as: UTF8.self) else { throw notUTF8(from: start) }
         position += 1
         return text

@@ -1,5 +1,5 @@
 /// A JSON value as it was written: numbers keep their digits, members their order.
-public indirect enum JSONValue: Sendable, Equatable {
+public enum JSONValue: Sendable, Equatable {
   case null
   case bool(Bool)
   case number(JSONNumber)

@@ -75,7 +75,7 @@ struct KeyRoutes {
 
   @Sendable private func change(_ call: Call) async throws -> Response {
     let (patch, readerFaults) = try call.json()
-    guard let id = Identifier(parsing: call.path("id").lowercased()) else { throw absent(call) }
+    guard let id = Identifier(anyCase: call.path("id")) else { throw absent(call) }
     let now = parts.clock.now()
     let changed = try await parts.keys.setLimits(of: id, by: call.author, at: now) { limits in
       var json = JSONWriter()
@@ -102,7 +102,7 @@ struct KeyRoutes {
       expiresAt = fields.optional("expires_at") { try KeyLimits.expiry($0, now: parts.clock.now()) }
       try fields.finish()
     }
-    guard let id = Identifier(parsing: call.path("id").lowercased()),
+    guard let id = Identifier(anyCase: call.path("id")),
       let rotated = try await KeyIssuing(parts: parts).rotate(
         id, overlapSeconds: overlapSeconds ?? KeyIssuing.overlapSecondsDefault, expiresAt: expiresAt, by: call.author)
     else { throw absent(call) }
@@ -113,7 +113,7 @@ struct KeyRoutes {
   private func absent(_ call: Call) -> Problem { Problem(.notFound, "No key has the id \"\(call.path("id"))\".") }
 
   @Sendable private func revoke(_ call: Call) async throws -> Response {
-    guard let id = Identifier(parsing: call.path("id").lowercased()),
+    guard let id = Identifier(anyCase: call.path("id")),
       try await parts.keys.revoke(id, by: call.author, at: parts.clock.now())
     else { throw absent(call) }
     try await catchUp()

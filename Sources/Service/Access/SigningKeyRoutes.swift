@@ -59,7 +59,7 @@ struct SigningKeyRoutes {
 
   @Sendable private func revoke(_ call: Call) async throws -> Response {
     let source = try parts.registry.existingSource(call.path("s"))
-    guard let id = Identifier(parsing: call.path("id").lowercased()),
+    guard let id = Identifier(anyCase: call.path("id")),
       try await parts.signingKeys.revoke(id, of: source.id, by: call.author, at: parts.clock.now())
     else {
       throw Problem(.notFound, "The source \(source.slug) has no signing key with the id \"\(call.path("id"))\".")

@@ -20,7 +20,7 @@ struct AuditRoutes {
     var query = QueryFields(call.parameters)
     var filter = AuditLog.Filter()
     filter.actor = query.optional("actor") { field in
-      guard let key = Identifier(parsing: try field.string().lowercased()) else {
+      guard let key = Identifier(anyCase: try field.string()) else {
         throw field.fault("must be the id of a key, as GET /v1/keys lists them")
       }
       return key

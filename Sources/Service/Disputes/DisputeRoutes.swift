@@ -60,7 +60,7 @@ struct DisputeRoutes {
   /// - Throws: the 410 of one that is no longer kept.
   private func result(in body: JSONValue) async throws -> StoredResult? {
     guard case .object(let object) = body, case .string(let text)? = object["result"],
-      let id = Identifier(parsing: text.lowercased())
+      let id = Identifier(anyCase: text)
     else { return nil }
     if let found = try await parts.results.result(id) { return found }
     let absent = parts.horizon.absent(text)
@@ -88,7 +88,7 @@ struct DisputeRoutes {
   @Sendable private func read(_ call: Call) async throws -> Response { document(try await existing(call)) }
 
   private func existing(_ call: Call) async throws -> Dispute {
-    guard let id = Identifier(parsing: call.path("id").lowercased()), let dispute = try await parts.disputes.dispute(id)
+    guard let id = Identifier(anyCase: call.path("id")), let dispute = try await parts.disputes.dispute(id)
     else { throw Problem(.notFound, "No dispute has the id \"\(call.path("id"))\".") }
     return dispute
   }

@@ -24,7 +24,7 @@ struct ErasureRoutes {
     let reason = fields.required("reason", VoidRoutes.reason)
     try fields.finish()
     let absent = parts.horizon.absent(call.path("id"))
-    guard let id = Identifier(parsing: call.path("id").lowercased()), let before = try await parts.results.result(id)
+    guard let id = Identifier(anyCase: call.path("id")), let before = try await parts.results.result(id)
     else { throw absent }
     // What has none, or no longer, stays as it is.
     _ = try await store.erase(

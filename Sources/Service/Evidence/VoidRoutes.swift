@@ -28,7 +28,7 @@ struct VoidRoutes {
     let reason = fields.required("reason", Self.reason)
     try fields.finish()
     let absent = parts.horizon.absent(call.path("id"))
-    guard let id = Identifier(parsing: call.path("id").lowercased()), let before = try await parts.results.result(id)
+    guard let id = Identifier(anyCase: call.path("id")), let before = try await parts.results.result(id)
     else { throw absent }
     if before.voided == nil {
       let voiding = ResultDecision(at: parts.clock.now(), by: call.author.recordedName, reason: reason!)

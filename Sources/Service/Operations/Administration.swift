@@ -53,7 +53,7 @@ extension RiskService {
   ) async throws -> (text: String, formerEnd: Instant) {
     let overlapSeconds = overlapSeconds ?? KeyIssuing.overlapSecondsDefault
     do {
-      guard let identifier = Identifier(parsing: id.lowercased()),
+      guard let identifier = Identifier(anyCase: id),
         let rotated = try await KeyIssuing(parts: parts).rotate(
           identifier, overlapSeconds: overlapSeconds, expiresAt: expiresAt, by: .command),
         let end = rotated.former.limits.expiresAt
@@ -72,7 +72,7 @@ extension RiskService {
   }
 
   public func revokeKey(_ id: String) async throws {
-    guard let identifier = Identifier(parsing: id.lowercased()),
+    guard let identifier = Identifier(anyCase: id),
       try await parts.keys.revoke(identifier, by: .command, at: parts.clock.now())
     else { throw Self.noSuchKey(id) }
   }

@@ -143,7 +143,7 @@ struct AdvisoryRoutes {
   }
 
   @Sendable private func read(_ call: Call) async throws -> Response {
-    guard let id = Identifier(parsing: call.path("id").lowercased()), let advisory = try await advisories.advisory(id)
+    guard let id = Identifier(anyCase: call.path("id")), let advisory = try await advisories.advisory(id)
     else { throw Problem(.notFound, "No advisory has the id \"\(call.path("id"))\".") }
     var json = JSONWriter()
     advisory.write(to: &json)

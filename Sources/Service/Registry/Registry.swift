@@ -19,7 +19,7 @@ final class Registry: Sendable {
 
   /// Tries id, slug, then host, in this order.
   func provider(_ reference: String) -> Provider? {
-    let id = Identifier(parsing: reference.lowercased())
+    let id = Identifier(anyCase: reference)
     let found = state.withLock { state in
       (id.flatMap { state.providers[$0] } ?? state.providerBySlug[reference].flatMap { state.providers[$0] })?.provider
     }
@@ -52,7 +52,7 @@ final class Registry: Sendable {
 
   func source(_ reference: String) -> Source? {
     state.withLock { state in
-      if let id = Identifier(parsing: reference.lowercased()), let source = state.sources[id] { return source }
+      if let id = Identifier(anyCase: reference), let source = state.sources[id] { return source }
       return state.sourceBySlug[reference].flatMap { state.sources[$0] }
     }
   }

@@ -36,7 +36,7 @@ final class Horizon: Sendable {
 
   /// The problem that a result of this id cannot be had: it may be too old to be kept, or never was.
   func absent(_ text: String) -> Problem {
-    if let horizon = instant, let id = Identifier(parsing: text.lowercased()), id < Identifier(leastAt: horizon) {
+    if let horizon = instant, let id = Identifier(anyCase: text), id < Identifier(leastAt: horizon) {
       return .resultGone(id, horizon)
     }
     return Problem(.notFound, "No probe result has the id \"\(text)\".")

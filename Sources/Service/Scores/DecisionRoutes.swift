@@ -147,7 +147,7 @@ extension DecisionRoutes {
     _ kind: String, _ call: Call, _ end: (Identifier, Identifier) async throws -> Record?
   ) async throws -> (provider: Identifier, record: Record) {
     let provider = try parts.registry.existingProvider(call.path("p"))
-    guard let id = Identifier(parsing: call.path("id").lowercased()), let record = try await end(id, provider.id)
+    guard let id = Identifier(anyCase: call.path("id")), let record = try await end(id, provider.id)
     else { throw Problem(.notFound, "\(provider.slug) has no \(kind) with the id \"\(call.path("id"))\".") }
     return (provider.id, record)
   }

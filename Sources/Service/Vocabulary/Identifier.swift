@@ -14,10 +14,15 @@ extension PostgresUUID {
     self.init(high: UInt64(max(0, instant.milliseconds)) << 16, low: 0)
   }
 
-  /// Whether `text` has the shape of a UUID of any version, in either case. Slugs must not.
-  static func isShaped(_ text: some StringProtocol) -> Bool {
-    text.utf8.count == 36 && PostgresUUID(parsing: text.lowercased()) != nil
+  /// Reads a UUID of any version in upper or lower case.
+  init?(anyCase text: some StringProtocol) {
+    // Looked at first, since most names of things are not as long and need no copy in lower case.
+    guard text.utf8.count == 36 else { return nil }
+    self.init(parsing: text.lowercased())
   }
+
+  /// Whether `text` has the shape of a UUID of any version, in either case. Slugs must not.
+  static func isShaped(_ text: some StringProtocol) -> Bool { PostgresUUID(anyCase: text) != nil }
 
   /// The 128 bits, most significant first.
   var bytes: [UInt8] {

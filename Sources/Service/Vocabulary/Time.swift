@@ -44,22 +44,26 @@ extension Instant {
     let days = milliseconds.flooredDivision(by: 86_400_000)
     let inDay = Int(milliseconds - days * 86_400_000)
     let (year, month, day) = civilDate(daysSince1970: days)
-    var text = ""
-    text.reserveCapacity(24)
-    text.appendPadded(Int(year), digits: 4)
-    text += "-"
-    text.appendPadded(month, digits: 2)
-    text += "-"
-    text.appendPadded(day, digits: 2)
-    text += "T"
-    text.appendPadded(inDay / 3_600_000, digits: 2)
-    text += ":"
-    text.appendPadded(inDay / 60_000 % 60, digits: 2)
-    text += ":"
-    text.appendPadded(inDay / 1000 % 60, digits: 2)
-    text += "."
-    text.appendPadded(inDay % 1000, digits: 3)
-    return text + "Z"
+    return String(unsafeUninitializedCapacity: 24) { buffer in
+      var count = 0
+      func put(_ number: Int, digits: Int, then mark: Unicode.Scalar) {
+        var rest = number
+        for place in stride(from: count + digits - 1, through: count, by: -1) {
+          buffer[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+          rest /= 10
+        }
+        buffer[count + digits] = UInt8(ascii: mark)
+        count += digits + 1
+      }
+      put(Int(year), digits: 4, then: "-")
+      put(month, digits: 2, then: "-")
+      put(day, digits: 2, then: "T")
+      put(inDay / 3_600_000, digits: 2, then: ":")
+      put(inDay / 60_000 % 60, digits: 2, then: ":")
+      put(inDay / 1000 % 60, digits: 2, then: ".")
+      put(inDay % 1000, digits: 3, then: "Z")
+      return count
+    }
   }
 
   /// Reads RFC 3339 with any offset and precision, cut to the millisecond. Nil for anything else.
@@ -126,14 +130,6 @@ extension Int64 {
   fileprivate func flooredDivision(by divisor: Int64) -> Int64 {
     let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
     return remainder < 0 ? quotient - 1 : quotient
-  }
-}
-
-extension String {
-  fileprivate mutating func appendPadded(_ number: Int, digits: Int) {
-    let text = String(number)
-    for _ in 0..<max(0, digits - text.utf8.count) { self += "0" }
-    self += text
   }
 }
 
