@@ -63,6 +63,9 @@ static const unsigned char migrations_0016_signed_results_sql[] = {
 static const unsigned char migrations_0017_erasure_sql[] = {
 #embed "../../migrations/0017_erasure.sql"
 };
+static const unsigned char migrations_0018_cell_room_sql[] = {
+#embed "../../migrations/0018_cell_room.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -88,6 +91,7 @@ static const ShippedFile files[] = {
     {"migrations/0015_signing_keys.sql", migrations_0015_signing_keys_sql, sizeof migrations_0015_signing_keys_sql},
     {"migrations/0016_signed_results.sql", migrations_0016_signed_results_sql, sizeof migrations_0016_signed_results_sql},
     {"migrations/0017_erasure.sql", migrations_0017_erasure_sql, sizeof migrations_0017_erasure_sql},
+    {"migrations/0018_cell_room.sql", migrations_0018_cell_room_sql, sizeof migrations_0018_cell_room_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

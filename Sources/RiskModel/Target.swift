@@ -23,8 +23,9 @@ public struct Target: Sendable, Hashable, Comparable {
 
   /// By address, then by model; no model comes before any.
   public static func < (left: Target, right: Target) -> Bool {
-    if left.address.utf8.lexicographicallyPrecedes(right.address.utf8) { return true }
-    if right.address.utf8.lexicographicallyPrecedes(left.address.utf8) { return false }
+    guard left.address.hasBytes(of: right.address) else {
+      return left.address.utf8.lexicographicallyPrecedes(right.address.utf8)
+    }
     switch (left.model, right.model) {
     case (_, nil): return false
     case (nil, _): return true

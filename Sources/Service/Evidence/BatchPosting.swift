@@ -33,7 +33,7 @@ struct BatchPosting {
     let isRolledBack = isAtomic && dispositions.contains(where: \.isConflict)
     if !isRolledBack { metrics.count(dispositions, of: valid) }
     metrics.countRejected(isRolledBack ? lines.count : lines.count - valid.count, of: source)
-    let undone = Set(dispositions.compactMap(\.acceptedID))
+    let undone = isRolledBack ? Set(dispositions.compactMap(\.acceptedID)) : []
     var next = dispositions.makeIterator()
     return BatchOutcome(
       entries: lines.map { line in
@@ -46,7 +46,7 @@ struct BatchPosting {
           case .conflict(let id) where isRolledBack && undone.contains(id): return .rejected(.rolledBack)
           case .duplicate(let id) where isRolledBack && undone.contains(id): return .rejected(.rolledBack)
           case .conflict(let id): return .rejected(.sameIdentity(as: id))
-          case .accepted(let stored): return .accepted(stored.id)
+          case .accepted(let candidate): return .accepted(candidate.stored.id)
           case .duplicate(let id): return .duplicate(id)
           }
         }

@@ -39,39 +39,41 @@ struct BatchWriter: Sendable {
     error.code.hasPrefix("22") || error.code.hasPrefix("23")
   }
 
-  private struct RolledBack: Error { let dispositions: [[Intake.Disposition]] }
-
   private func commit(_ batch: [Intake.Submission]) async throws -> [[Intake.Disposition]] {
     let unique = Self.firstOfEachIdentity(in: batch)
-    let now = clock.now()
-    do {
-      let (outcome, dispositions) = try await methodologies.folding { set in
-        if batch[0].isAtomic {
-          return try await store.database.withTransaction { connection in
-            let (outcome, dispositions) = try await self.store(
-              unique, of: batch, under: set, at: now, on: connection, isPartOfTransaction: true)
-            if dispositions[0].contains(where: \.isConflict) { throw RolledBack(dispositions: dispositions) }
-            return (outcome, dispositions)
-          }
-        }
-        return try await store.database.withConnection { connection in
-          try await self.store(unique, of: batch, under: set, at: now, on: connection, isPartOfTransaction: false)
-        }
+    let (stored, dispositions) = try await methodologies.folding { set in
+      try await store.database.withConnection { connection in
+        try await self.store(unique, of: batch, under: set, on: connection)
       }
-      if let version = outcome.version { await takeOver(outcome.cells, version) }
-      return dispositions
-    } catch let rolledBack as RolledBack {
-      return rolledBack.dispositions
     }
+    if let stored { await takeOver(stored.cells, stored.version) }
+    return dispositions
   }
 
+  /// Up to so many results are taken to be new until it shows that they are not; of more, what was tried in vain costs
+  /// more than the round trip that it saves.
+  private static let allNewCountMax = 256
+
+  /// - Returns: what was stored; nil when nothing was.
   private func store(
-    _ unique: [ResultStore.Candidate], of batch: [Intake.Submission], under set: FoldingSet, at now: Instant,
-    on connection: Connection, isPartOfTransaction: Bool
-  ) async throws -> (ResultStore.Outcome, [[Intake.Disposition]]) {
-    let outcome = try await store.store(
-      unique, foldingUnder: set, at: now, on: connection, isPartOfTransaction: isPartOfTransaction)
-    return (outcome, Self.dispositions(of: batch, after: outcome, unique: unique))
+    _ unique: [ResultStore.Candidate], of batch: [Intake.Submission], under set: FoldingSet, on connection: Connection
+  ) async throws -> (ResultStore.Stored?, [[Intake.Disposition]]) {
+    let now = clock.now()
+    if unique.count <= Self.allNewCountMax, !batch[0].isAtomic,
+      let stored = try await store.storeAllNew(unique, foldingUnder: set, at: now, on: connection)
+    {
+      return (stored, Self.dispositions(of: batch, fresh: Set(unique.map(\.stored.id)), holders: [:]))
+    }
+    let fresh = try await store.claim(unique, on: connection)
+    let claimed = unique.filter { fresh.contains($0.stored.id) }
+    let known = unique.filter { !fresh.contains($0.stored.id) }
+    let holders = known.isEmpty ? [:] : try await store.holders(of: known, on: connection)
+    let dispositions = Self.dispositions(of: batch, fresh: fresh, holders: holders)
+    if claimed.isEmpty || batch[0].isAtomic && dispositions[0].contains(where: \.isConflict) {
+      try await connection.execute("ROLLBACK")
+      return (nil, dispositions)
+    }
+    return (try await store.store(claimed, foldingUnder: set, at: now, on: connection), dispositions)
   }
 
   /// What was committed before is taken over before: a cell of this batch may hold a part of it, and a score must not
@@ -86,24 +88,26 @@ struct BatchWriter: Sendable {
   }
 
   private static func firstOfEachIdentity(in batch: [Intake.Submission]) -> [ResultStore.Candidate] {
-    var seen: Set<ResultStore.IdentityKey> = []
-    return batch.flatMap(\.candidates).filter { seen.insert($0.key).inserted }
+    let all = batch.flatMap(\.candidates)
+    if all.count == 1 { return all }
+    var seen = Set<ResultStore.IdentityKey>(minimumCapacity: all.count)
+    return all.filter { seen.insert($0.key).inserted }
   }
 
   private static func dispositions(
-    of batch: [Intake.Submission], after outcome: ResultStore.Outcome, unique: [ResultStore.Candidate]
+    of batch: [Intake.Submission], fresh: Set<Identifier>, holders: [ResultStore.IdentityKey: ResultStore.Holder]
   ) -> [[Intake.Disposition]] {
     // Mostly all are new and there are no repetitions in the batch: then nothing has to be looked up by identity.
-    if outcome.fresh.count == batch.reduce(0, { $0 + $1.candidates.count }) {
-      return batch.map { $0.candidates.map { .accepted($0.stored) } }
+    if fresh.count == batch.reduce(0, { $0 + $1.candidates.count }) {
+      return batch.map { $0.candidates.map(Intake.Disposition.accepted) }
     }
-    var holders = outcome.holders
-    for candidate in unique where outcome.fresh.contains(candidate.stored.id) {
+    var holders = holders
+    for candidate in batch.flatMap(\.candidates) where fresh.contains(candidate.stored.id) {
       holders[candidate.key] = ResultStore.Holder(id: candidate.stored.id, digest: candidate.identity.digest)
     }
     return batch.map { submission in
       submission.candidates.map { candidate in
-        if outcome.fresh.contains(candidate.stored.id) { return .accepted(candidate.stored) }
+        if fresh.contains(candidate.stored.id) { return .accepted(candidate) }
         // Every identity was either claimed by this batch or held before it.
         let holder = holders[candidate.key]!
         return holder.digest == candidate.identity.digest ? .duplicate(holder.id) : .conflict(holder.id)

@@ -3,6 +3,7 @@ import HTTPServer
 import JSON
 import Logging
 import Postgres
+import Synchronization
 
 /// Stores results, many at a time.
 ///
@@ -11,12 +12,12 @@ import Postgres
 /// share one commit. An answer means: committed, and the score in memory shows it.
 ///
 /// There are several such lines: one for posts of few results, which do not wait for somebody's thousands, and two for
-/// those, so that one is stored while another is put together and taken over into memory. The actor runs on the
-/// loop of the connections: a post goes from its own loop to that one and back, and to no third thread.
-actor Intake {
+/// those, so that one is stored while another is put together and taken over into memory. A post joins a line under a
+/// lock, from whatever thread it is on: only the one that finds the line at rest wakes another.
+final class Intake: Sendable {
   /// What became of one result.
   enum Disposition: Sendable {
-    case accepted(StoredResult)
+    case accepted(ResultStore.Candidate)
     /// The same result was there before.
     case duplicate(Identifier)
     /// Another result of the same identity was there before.
@@ -33,8 +34,7 @@ actor Intake {
   }
 
   /// One line of submissions; a batch of it is written at a time.
-  private struct Line {
-    let executor: any TaskExecutor
+  fileprivate struct Line {
     var forming: [Submission] = []
     var isWriting = false
 
@@ -42,8 +42,6 @@ actor Intake {
     var load: Int { forming.count + (isWriting ? 1 : 0) }
   }
 
-  nonisolated let loop: EventLoop
-  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
   private let writer: BatchWriter
   private let metrics: IntakeMetrics
   private let clock: Clock
@@ -52,9 +50,14 @@ actor Intake {
   private let redactor: Redactor
   private let limits: Limits
 
-  private var lines: [Line]
+  fileprivate struct State {
+    var lines = Array(repeating: Line(), count: 1 + Intake.bulkLinesCount)
+    var waiting = (results: 0, bytes: 0)
+  }
+  private let state = Mutex(State())
+  /// Where each line is written.
+  private let executors: [any TaskExecutor]
   private static let singles = 0
-  private var waiting = (results: 0, bytes: 0)
 
   /// What may wait for a batch; more means that the database cannot keep up.
   struct Limits: Sendable {
@@ -67,11 +70,11 @@ actor Intake {
     }
   }
 
-  private static let bulkLinesCount = 2
+  fileprivate static let bulkLinesCount = 2
   /// From so many results on a submission goes with the bulk: it takes milliseconds by itself.
   private static let bulkCountMin = 50
   /// Results in one batch, so that no transaction takes long and while one is stored others are read and answered.
-  private static let batchCountMax = 2_000
+  fileprivate static let batchCountMax = 2_000
   /// What a result without evidence takes, about.
   static let resultBytes = 512
 
@@ -86,10 +89,10 @@ actor Intake {
     self.redactor = redactor
     self.metrics = metrics
     self.limits = limits
-    self.loop = loop
-    // Thousands of rows are put together and taken apart off the loop, where every statement would wait for them.
-    let bulk = (0..<Self.bulkLinesCount).map { _ in Line(executor: globalConcurrentExecutor) }
-    lines = [Line(executor: loop)] + bulk
+    // A few rows on the loop of the connections, which no third thread is woken for. Thousands are put together and
+    // taken apart off it, where every statement would wait for them.
+    let bulk = Array<any TaskExecutor>(repeating: globalConcurrentExecutor, count: Self.bulkLinesCount)
+    executors = [loop] + bulk
   }
 
   /// Stores results and says what became of each, in their order.
@@ -97,12 +100,12 @@ actor Intake {
   ///   piece waits however much else does.
   /// - Throws: a `Problem` or `PostgresError` when none was stored. After a lost connection some may have been: posting
   ///   again is safe, since identities make repeats duplicates.
-  nonisolated func submit(
+  func submit(
     _ results: [ProbeResult], isAtomic: Bool = false, isStream: Bool = false
   ) async throws -> [Disposition] {
     if results.isEmpty { return [] }
-    // Hashing is done before the actor is entered, where it would hold up everybody else's posts, and that of many off
-    // the loop, which answers requests; and so is evidence, which is looked through for secrets and encrypted.
+    // The hashing of many is done off the loop, which answers requests; and so is evidence, which is looked through for
+    // secrets and encrypted.
     let (candidates, bytes) =
       results.count < Self.bulkCountMin && results.allSatisfy({ $0.evidence == nil })
       ? try await self.candidates(results)
@@ -110,7 +113,7 @@ actor Intake {
     return try await join(candidates, bytes, isAtomic: isAtomic, isStream: isStream)
   }
 
-  private nonisolated func candidates(
+  private func candidates(
     _ results: [ProbeResult]
   ) async throws -> ([ResultStore.Candidate], bytes: Int) {
     let receivedAt = clock.now()
@@ -138,42 +141,80 @@ actor Intake {
   private func join(
     _ candidates: [ResultStore.Candidate], _ bytes: Int, isAtomic: Bool, isStream: Bool
   ) async throws -> [Disposition] {
-    guard
-      isStream
-        || waiting.results + candidates.count <= limits.waitingResultsMax
-          && waiting.bytes + bytes <= limits.waitingBytesMax
-    else {
-      throw Problem(
-        .databaseUnavailable, "More results are waiting than can be stored now; nothing was stored.",
-        headers: [("Retry-After", "2")])
-    }
-    // An atomic one may have to be rolled back and stands alone: singles need not wait for that.
-    let line = isAtomic || candidates.count >= Self.bulkCountMin ? shortestBulkLine : Self.singles
-    return try await withCheckedThrowingContinuation { continuation in
-      lines[line].forming.append(
-        Submission(candidates: candidates, bytes: bytes, isAtomic: isAtomic, finish: continuation))
-      waiting.results += candidates.count
-      waiting.bytes += bytes
-      metrics.setWaiting(results: waiting.results, bytes: waiting.bytes)
-      if !lines[line].isWriting {
-        lines[line].isWriting = true
-        Task(executorPreference: lines[line].executor) { await self.writeUntilEmpty(line) }
+    try await withCheckedThrowingContinuation { continuation in
+      let submission = Submission(candidates: candidates, bytes: bytes, isAtomic: isAtomic, finish: continuation)
+      switch enter(submission, isStream: isStream) {
+      case .refused:
+        continuation.resume(
+          throwing: Problem(
+            .databaseUnavailable, "More results are waiting than can be stored now; nothing was stored.",
+            headers: [("Retry-After", "2")]))
+      case .joined: break
+      case .begins(let line): Task(executorPreference: executors[line]) { await self.writeUntilEmpty(line) }
       }
     }
   }
 
-  private var shortestBulkLine: Int {
-    lines.indices.dropFirst().min { lines[$0].load < lines[$1].load }!
+  private enum Entry {
+    case refused
+    /// Whoever writes the line takes it with the next batch.
+    case joined
+    /// Nobody writes the line.
+    case begins(line: Int)
+  }
+
+  private func enter(_ submission: Submission, isStream: Bool) -> Entry {
+    state.withLock { state in
+      let count = submission.candidates.count
+      guard
+        isStream
+          || state.waiting.results + count <= limits.waitingResultsMax
+            && state.waiting.bytes + submission.bytes <= limits.waitingBytesMax
+      else { return .refused }
+      // An atomic one may have to be rolled back and stands alone: singles need not wait for that.
+      let isBulk = submission.isAtomic || count >= Self.bulkCountMin
+      let line = isBulk ? state.shortestBulkLine : Self.singles
+      state.lines[line].forming.append(submission)
+      state.waiting.results += count
+      state.waiting.bytes += submission.bytes
+      metrics.setWaiting(results: state.waiting.results, bytes: state.waiting.bytes)
+      if state.lines[line].isWriting { return .joined }
+      state.lines[line].isWriting = true
+      return .begins(line: line)
+    }
   }
 
   private func writeUntilEmpty(_ line: Int) async {
     while let batch = takeBatch(line) { await writer.write(batch) }
   }
 
-  /// The next submissions that share a transaction. An atomic one stands alone, as it may have to be rolled back.
+  /// The next submissions that share a transaction.
   /// - Returns: nil when there are none; the line rests then.
   private func takeBatch(_ line: Int) -> [Submission]? {
-    let forming = lines[line].forming
+    state.withLock { state in
+      guard let batch = state.lines[line].takeBatch() else {
+        state.lines[line].isWriting = false
+        return nil
+      }
+      for submission in batch {
+        state.waiting.results -= submission.candidates.count
+        state.waiting.bytes -= submission.bytes
+      }
+      metrics.setWaiting(results: state.waiting.results, bytes: state.waiting.bytes)
+      return batch
+    }
+  }
+}
+
+extension Intake.State {
+  fileprivate var shortestBulkLine: Int {
+    lines.indices.dropFirst().min { lines[$0].load < lines[$1].load }!
+  }
+}
+
+extension Intake.Line {
+  /// An atomic submission stands alone, as it may have to be rolled back.
+  fileprivate mutating func takeBatch() -> [Intake.Submission]? {
     var count = 0
     var end = 0
     while end < forming.count {
@@ -182,20 +223,12 @@ actor Intake {
         break
       }
       count += forming[end].candidates.count
-      if end > 0, count > Self.batchCountMax { break }
+      if end > 0, count > Intake.batchCountMax { break }
       end += 1
     }
-    guard end > 0 else {
-      lines[line].isWriting = false
-      return nil
-    }
+    guard end > 0 else { return nil }
     let batch = Array(forming[..<end])
-    lines[line].forming.removeFirst(end)
-    for submission in batch {
-      waiting.results -= submission.candidates.count
-      waiting.bytes -= submission.bytes
-    }
-    metrics.setWaiting(results: waiting.results, bytes: waiting.bytes)
+    forming.removeFirst(end)
     return batch
   }
 }
@@ -203,5 +236,5 @@ actor Intake {
 extension Intake.Disposition {
   var isConflict: Bool { if case .conflict = self { true } else { false } }
 
-  var acceptedID: Identifier? { if case .accepted(let stored) = self { stored.id } else { nil } }
+  var acceptedID: Identifier? { if case .accepted(let candidate) = self { candidate.stored.id } else { nil } }
 }

@@ -120,7 +120,7 @@ struct ProbeResultRoutes {
     let disposition = try await service.intake().submit([result])[0]
     parts.intakeMetrics.count([disposition], of: [result])
     switch disposition {
-    case .accepted(let stored): return parts.registry.response(stored, status: 201)
+    case .accepted(let candidate): return parts.registry.response(candidate.stored, status: 201)
     case .duplicate(let id):
       guard let stored = try await parts.results.result(id) else {
         // It is a repetition, and no conflict; there is nothing left to answer with.
@@ -133,7 +133,7 @@ struct ProbeResultRoutes {
 
   @Sendable private func read(_ call: Call) async throws -> Response {
     let absent = parts.horizon.absent(call.path("id"))
-    guard let id = Identifier(parsing: call.path("id").lowercased()), let stored = try await parts.results.result(id)
+    guard let id = Identifier(anyCase: call.path("id")), let stored = try await parts.results.result(id)
     else { throw absent }
     // A scanner reads back what it posted; what others posted does not exist for it.
     if !call.caller.has(.evidenceRead), stored.result.source != call.caller.sourceID { throw absent }

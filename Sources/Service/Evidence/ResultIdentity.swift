@@ -32,16 +32,24 @@ struct ResultIdentity: Sendable, Hashable {
       identity.add(result.runID)
       identity.add(String(result.observedAt.milliseconds))
     }
-    self.identity = Hash256(SHA256.hash(data: identity.bytes))
+    self.identity = identity.hash()
 
     var content = FieldHasher(reservingBytes: 512)
     content.add(result.source)
-    for text in [
-      result.checkID, result.outcome.rawValue,
-      result.isObservedAtAssumed ? nil : String(result.observedAt.milliseconds), result.target.address,
-      result.target.model, result.confidence.description, result.externalID, result.runID, result.vantage?.country,
-      result.vantage?.asn.map(String.init), result.scanner?.name, result.scanner?.version, result.note,
-    ] { content.add(text) }
+    content.add(result.checkID)
+    content.add(result.outcome.rawValue)
+    content.add(result.isObservedAtAssumed ? nil : String(result.observedAt.milliseconds))
+    content.add(result.target.address)
+    content.add(result.target.model)
+    // Mostly 1, and to write a double takes long.
+    content.add(result.confidence == 1 ? "1.0" : result.confidence.description)
+    content.add(result.externalID)
+    content.add(result.runID)
+    content.add(result.vantage?.country)
+    content.add(result.vantage?.asn.map(String.init))
+    content.add(result.scanner?.name)
+    content.add(result.scanner?.version)
+    content.add(result.note)
     content.add(result.evidence.map(canonicalJSON))
     var code = digestKey.begun
     code.update(data: content.bytes)
@@ -75,8 +83,16 @@ struct FieldHasher {
   }
 
   private mutating func begin(count: Int) {
+    let count = UInt32(count)
     bytes.append(1)
-    withUnsafeBytes(of: UInt32(count).bigEndian) { bytes.append(contentsOf: $0) }
+    for shift in [24, 16, 8, 0] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: count >> shift)) }
+  }
+
+  /// SHA-256 of the fields so far.
+  func hash() -> Hash256 {
+    var hash = SHA256()
+    bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+    return Hash256(hash.finalize())
   }
 }
 

@@ -28,15 +28,12 @@ struct ResultStore: Sendable {
     let digest: Hash256
   }
 
-  struct Outcome: Sendable {
-    /// The ids of the candidates that were new; they are stored now.
-    var fresh: Set<Identifier> = []
-    /// For candidates that were not new: what was stored under their identity before.
-    var holders: [IdentityKey: Holder] = [:]
+  /// What came of storing results.
+  struct Stored: Sendable {
     /// The cells as they are after the batch.
-    var cells: [StoredCell] = []
-    /// Of the change; nil when nothing was new.
-    var version: Int?
+    let cells: [StoredCell]
+    /// Of the change.
+    let version: Int
   }
 
   struct IdentityKey: Hashable, Sendable {
@@ -44,40 +41,62 @@ struct ResultStore: Sendable {
     let identity: Hash256
   }
 
-  /// Stores what is new, folds it into the cells and records the change, in one statement.
-  /// - Parameter isPartOfTransaction: the caller's; without, it is a transaction by itself, of one round trip.
+  /// Opens a transaction and claims the candidates' identities in it.
   /// - Precondition: no two candidates have the same identity.
-  /// - Throws: `MethodologiesChanged` when results are to be folded under another set by now; nothing is stored then.
-  func store(
-    _ candidates: [Candidate], foldingUnder set: FoldingSet, at now: Instant, on connection: Connection,
-    isPartOfTransaction: Bool
-  ) async throws -> Outcome {
-    let statement = Ingestion.statement(for: candidates, under: set, changes.recording(set, at: now))
-    let rows: [IngestedRow]
-    do {
-      rows =
-        isPartOfTransaction
-        ? try await connection.query(statement, IngestedRow.decode)
-        : try await connection.query(statement, under: Ingestion.settings, IngestedRow.decode)
-    } catch {
-      if case .server(let failure) = error, failure.code == Ingestion.divisionByZero { throw MethodologiesChanged() }
-      throw error
-    }
-    var outcome = Outcome()
-    for row in rows {
-      switch row {
-      case .fresh(let id): outcome.fresh.insert(id)
-      case .folded(let cell): outcome.cells.append(cell)
-      case .changed(let version): outcome.version = version
-      }
-    }
-    let known = candidates.filter { !outcome.fresh.contains($0.stored.id) }
-    if !known.isEmpty { outcome.holders = try await holders(of: known, on: connection) }
-    return outcome
+  /// - Returns: the ids of those that are new, to be stored by this transaction.
+  func claim(_ candidates: [Candidate], on connection: Connection) async throws -> Set<Identifier> {
+    let answers = try await connection.run(together: ["BEGIN", Ingestion.claiming(candidates)])
+    return Set(try answers[1].map { row in try row.next(Identifier.self) })
   }
 
-  /// A statement of its own, because its snapshot must see what another transaction committed while the first waited.
-  private func holders(
+  /// Stores results whose identities were claimed, folds them into the cells, records the change and commits.
+  /// - Throws: `MethodologiesChanged` when results are to be folded under another set by now; nothing is stored then.
+  func store(
+    _ claimed: [Candidate], foldingUnder set: FoldingSet, at now: Instant, on connection: Connection
+  ) async throws -> Stored {
+    guard let stored = try await run([], claimed, set, now, end: ["COMMIT"], on: connection) else {
+      throw MethodologiesChanged()
+    }
+    return stored
+  }
+
+  /// Claims the candidates' identities and does as `store` does, in one round trip and a transaction of its own.
+  /// - Returns: nil when one of them was not new, or results are to be folded under another set by now. Nothing is
+  ///   stored then.
+  func storeAllNew(
+    _ candidates: [Candidate], foldingUnder set: FoldingSet, at now: Instant, on connection: Connection
+  ) async throws -> Stored? {
+    try await run([Ingestion.claimingAll(candidates)], candidates, set, now, end: [], on: connection)
+  }
+
+  /// - Returns: nil when a condition of a statement did not hold.
+  private func run(
+    _ begin: [Query], _ candidates: [Candidate], _ set: FoldingSet, _ now: Instant, end: [Query],
+    on connection: Connection
+  ) async throws -> Stored? {
+    let cells = BatchCell.folding(candidates, under: set)
+    let inserts = begin + Ingestion.inserting(candidates)
+    let folds = cells.isEmpty ? [] : [Ingestion.folding(cells)]
+    let providers = Set(candidates.map { $0.stored.result.provider })
+    let record = changes.recording(Array(providers), foldedUnder: set, at: now)
+    do {
+      let answers = try await connection.run(together: inserts + folds + [record] + end)[inserts.count...]
+      return Stored(
+        cells: cells.isEmpty ? [] : try answers.first!.map(StoredCell.decode),
+        version: try answers[inserts.count + folds.count].map { row in try row.next(Int.self) }[0])
+    } catch {
+      if case .server(let failure) = error, failure.code == Self.divisionByZero { return nil }
+      throw error
+    }
+  }
+
+  /// What a statement is made to fail with when its condition does not hold: SQL has no expression that raises an error
+  /// of one's own.
+  private static let divisionByZero = "22012"
+
+  /// What is stored under the identities of candidates that were not new. A statement of its own, because its snapshot
+  /// must see what another transaction committed while the claim waited.
+  func holders(
     of candidates: [Candidate], on connection: Connection
   ) async throws -> [IdentityKey: Holder] {
     let rows = try await connection.query(

@@ -130,25 +130,19 @@ final class ChangeLog: Sendable {
     return versions[0].0
   }
 
-  /// The part of a statement that records a change of the providers of `fresh` when there are any, once all of
-  /// `stored`, `bodies` and `folded` is done: `head` has the version then. It divides by zero when results are to be
-  /// folded under another set by now.
-  func recording(_ set: FoldingSet, at now: Instant) -> Query {
+  /// Records a change by a batch of results, as `append` does; returns its version. It divides by zero when results are
+  /// to be folded under another set by now.
+  func recording(_ providers: [Identifier], foldedUnder set: FoldingSet, at now: Instant) -> Query {
     """
-    done as (
-      select (select count(*) from stored) + (select count(*) from bodies) + (select count(*) from folded) as rows
-      where exists (select from fresh)
-    ),
-    head as (
-      update change_head set version = version + 1 / (methodologies = \(set.version))::int from done where done.rows > 0
-      returning version
+    with head as (
+      update change_head set version = version + 1 / (methodologies = \(set.version))::int returning version
     ),
     added as (
       insert into change (version, recorded_at, instance, providers, access, methodologies)
-      select version, \(now.timestamp), \(instance), (select array_agg(distinct provider_id) from fresh), false, false
-      from head
+      select version, \(now.timestamp), \(instance), \(providers), false, false from head
       where pg_notify(\(Self.channel), version || ' ' || \(instance.description)) is not null
     )
+    select version from head
     """
   }
 
