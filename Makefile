@@ -104,10 +104,11 @@ bench: ## Measures the engine, a history, reads, a start and writes, and writes 
 STORED ?= 50000000
 
 .PHONY: bench-large
-bench-large: ## Prints what taking results in costs when STORED results are there already.
+bench-large: ## Measures taking results in when STORED are there already, and writes docs/benchmarks-large.md.
 	@deploy/debian/install-packages load
 	swift build -c release --product relayrisk
-	Benchmarks/ingest.py .build/release/relayrisk 5 $(STORED)
+	Benchmarks/report .build/release/relayrisk $(STORED) > .build/benchmarks-large.md
+	mv .build/benchmarks-large.md docs/benchmarks-large.md
 
 .PHONY: bench-listings
 bench-listings: ## Prints the server's time for a page of each list over a million results.

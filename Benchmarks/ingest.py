@@ -212,8 +212,6 @@ def seed(service, count):
     service.sql("select make_result_partitions(now() - interval '3 months', now())")
     # Rows first and keys afterwards: rows in random order take an hour to be put into the keys of fifty million.
     service.sql("""
-        alter system set max_wal_size = '8GB';
-        select pg_reload_conf();
         alter table result drop constraint result_pkey;
         alter table result_identity drop constraint result_identity_pkey""")
     for first in range(0, count, MILLION):
@@ -239,8 +237,6 @@ def seed(service, count):
         set maintenance_work_mem = '2GB';
         alter table result add primary key (provider_id, id);
         alter table result_identity add primary key (provider_id, identity);
-        alter system reset max_wal_size;
-        select pg_reload_conf();
         vacuum analyze;
         checkpoint""")
 

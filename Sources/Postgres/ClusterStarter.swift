@@ -81,6 +81,9 @@ struct ClusterStarter: Sendable {
     // Nobody but the users of the map gets in, by the socket alone; initdb's own file would admit replication too.
     try SystemCall.write("local all all peer map=\(Self.role)\n", to: "\(fresh)/pg_hba.conf")
     try SystemCall.write(identityMap, to: "\(fresh)/pg_ident.conf")
+    // As ALTER SYSTEM would: whoever wants other settings changes them the same way.
+    let settings = ClusterSettings(memoryBytes: ClusterSettings.memoryBytes())
+    try SystemCall.write(settings.text, to: "\(fresh)/postgresql.auto.conf")
     try SystemCall.check(rename(fresh, cluster), "rename", fresh)
   }
 

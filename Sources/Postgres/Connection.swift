@@ -58,12 +58,13 @@ public final class Connection: Sendable {
   private func tables(of queries: [Query]) async throws(PostgresError) -> [ResultTable] {
     try checkInUse()
     let session = session
-    let timeout = await session.clientTimeout
     return try await withCheckedContinuation { continuation in
       session.loop.execute {
         session.assumeIsolated { session in
           session.submitSequentially(
-            PendingStatement(queries, mayRetry: false, timeout: timeout) { continuation.resume(returning: $0) })
+            PendingStatement(queries, mayRetry: false, timeout: session.clientTimeout) {
+              continuation.resume(returning: $0)
+            })
         }
       }
     }.get()

@@ -21,6 +21,24 @@ import Testing
     for text in ["", "\n", "x\n", "-1\n", "0\n", "1\n"] { #expect(Postmaster(parsing: text) == nil) }
   }
 
+  @Test(arguments: [(256, 128), (2_048, 256), (4_096, 512), (65_536, 1_024)])
+  func theServersMemoryIsAnEighthWithinBounds(megabytes: Int, shared: Int) {
+    let text = ClusterSettings(memoryBytes: megabytes * 1_048_576).text
+    #expect(text.contains("shared_buffers = '\(shared)MB'\n"))
+  }
+
+  @Test func aContainersLimitCountsWhereItIsLess() throws {
+    try withDirectory { directory in
+      let path = "\(directory)/memory.max"
+      let physical = ClusterSettings.memoryBytes(controlGroup: path)
+      #expect(physical > 0)
+      for (limit, bytes) in [("268435456\n", 268_435_456), ("max\n", physical), ("\(Int.max)\n", physical)] {
+        try SystemCall.write(limit, to: path)
+        #expect(ClusterSettings.memoryBytes(controlGroup: path) == bytes)
+      }
+    }
+  }
+
   @Test func sharedLocksGoTogetherAndAnExclusiveOneIsAlone() throws {
     try withDirectory { directory in
       let path = "\(directory)/lock"
