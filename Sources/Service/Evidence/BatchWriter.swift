@@ -1,5 +1,6 @@
 import Logging
 import Postgres
+import Synchronization
 
 /// Writes one batch of submissions in one transaction, takes what came of it over into memory, and tells each.
 struct BatchWriter: Sendable {
@@ -12,6 +13,8 @@ struct BatchWriter: Sendable {
   let logger: Logger
   /// Makes the feed read what others have changed, now.
   let readChanges: @Sendable () -> Void
+
+  private let repetitions = RecentRepetitions()
 
   /// How long memory waits for what was committed before: what another instance wrote is here in a quarter of a second
   /// even where no notification arrives.
@@ -59,7 +62,7 @@ struct BatchWriter: Sendable {
     _ unique: [ResultStore.Candidate], of batch: [Intake.Submission], under set: FoldingSet, on connection: Connection
   ) async throws -> (ResultStore.Stored?, [[Intake.Disposition]]) {
     let now = clock.now()
-    if unique.count <= Self.allNewCountMax, !batch[0].isAtomic,
+    if unique.count <= Self.allNewCountMax, !batch[0].isAtomic, !repetitions.areExpected,
       let stored = try await store.storeAllNew(unique, foldingUnder: set, at: now, on: connection)
     {
       return (stored, Self.dispositions(of: batch, fresh: Set(unique.map(\.stored.id)), holders: [:]))
@@ -67,6 +70,7 @@ struct BatchWriter: Sendable {
     let fresh = try await store.claim(unique, on: connection)
     let claimed = unique.filter { fresh.contains($0.stored.id) }
     let known = unique.filter { !fresh.contains($0.stored.id) }
+    if !known.isEmpty { repetitions.note() }
     let holders = known.isEmpty ? [:] : try await store.holders(of: known, on: connection)
     let dispositions = Self.dispositions(of: batch, fresh: fresh, holders: holders)
     if claimed.isEmpty || batch[0].isAtomic && dispositions[0].contains(where: \.isConflict) {
@@ -114,6 +118,16 @@ struct BatchWriter: Sendable {
       }
     }
   }
+}
+
+/// Whether results were posted again of late, so that more of that is to be expected. To store a batch as if it were
+/// all new fails in the database then, which writes a line to its log: one a minute is enough.
+private final class RecentRepetitions: Sendable {
+  private let lastAt = Mutex<ContinuousClock.Instant?>(nil)
+
+  var areExpected: Bool { lastAt.withLock { $0.map { .now - $0 < .seconds(60) } ?? false } }
+
+  func note() { lastAt.withLock { $0 = .now } }
 }
 
 extension ResultStore.Candidate {
