@@ -8,8 +8,8 @@ struct StatementKey: Hashable, Sendable {
 /// server has prepared. Pure: event in, action out.
 ///
 /// What is submitted at once, mostly one statement, is a group of commands with a Sync of its own, so that a failing
-/// one harms no neighbour. libpq gives for each command its result and then NULL, and for the Sync one result with no
-/// NULL after it.
+/// one harms no neighbour. libpq gives for each command its result and then NULL, perhaps the same for an error of the
+/// commit that the Sync brings about, and for the Sync one result with no NULL after it.
 struct LaneState<Payload> {
   /// The commands before one Sync: perhaps DEALLOCATE, then for each statement perhaps Parse, and Bind with Execute.
   struct Group: Equatable {
@@ -77,10 +77,11 @@ struct LaneState<Payload> {
     let mayRetry: Bool
     var commandsEnded = 0
     var hasReply = false
-    var failure: (sqlState: String, command: Group.Command)?
+    /// Its command is nil when committing at the Sync failed.
+    var failure: (sqlState: String, command: Group.Command?)?
     var isAbandoned = false
 
-    /// The results come in the order of the commands, so counting tells which one this is.
+    /// The results come in the order of the commands, so counting tells which one this is; nil when all have ended.
     var command: Group.Command? { group.command(at: commandsEnded) }
   }
 
@@ -133,7 +134,11 @@ struct LaneState<Payload> {
   private mutating func receive(_ reply: Reply) -> Action {
     guard var entry = inFlight.first else { return .violation("a result that no statement waits for") }
     guard !entry.hasReply else { return .violation("two results for one command") }
-    guard let command = entry.command else { return .violation("a result for no command") }
+    let command = entry.command
+    if command == nil {
+      // The Sync commits the group unless it is part of a longer transaction, and that may fail.
+      guard case .failure = reply, entry.failure == nil else { return .violation("a result for no command") }
+    }
     entry.hasReply = true
     defer { inFlight.first = entry }
     switch reply {
@@ -155,7 +160,7 @@ struct LaneState<Payload> {
 
   private mutating func endCommand() -> Action {
     guard var entry = inFlight.first, entry.hasReply else { return .violation("an end without a result") }
-    entry.commandsEnded += 1
+    if entry.command != nil { entry.commandsEnded += 1 }
     entry.hasReply = false
     inFlight.first = entry
     return .none

@@ -68,6 +68,19 @@ import Testing
       ])
   }
 
+  @Test func aFailureToCommitComesBehindTheLastCommandAndIsItsOwnStatementsAlone() {
+    var lane = LaneState<Int>()
+    play(
+      &lane,
+      [
+        (Self.submit(1), "send 1 prepare s1"), (Self.submit(2), "send 2 s1"),
+        (.reply(.success), "drop"), (.commandEnd, "-"), (.reply(.success), "keep"), (.commandEnd, "-"),
+        (.reply(.failure(sqlState: "53100")), "keep"), (.commandEnd, "-"), (.sync, "complete 1"),
+        (.reply(.success), "keep"), (.commandEnd, "-"), (.sync, "complete 2"),
+      ])
+    #expect(lane.isEmpty)
+  }
+
   @Test func aFailedParseIsForgottenAndWhoReliedOnItParsesAgain() {
     var lane = LaneState<Int>()
     play(
@@ -200,12 +213,19 @@ import Testing
     play(&lane, [(Self.submit(4), "send 4 prepare s2")])
   }
 
+  /// A statement prepared and executed with this reply.
+  private static func reached(_ reply: LaneState<Int>.Reply) -> [LaneState<Int>.Event] {
+    [submit(1), .reply(.success), .commandEnd, .reply(reply)]
+  }
+
   @Test func whatTheProtocolDoesNotAllowEndsTheConnection() {
     let exchanges: [[LaneState<Int>.Event]] = [
       [.reply(.success)], [.commandEnd], [.sync], [Self.submit(1), .commandEnd], [Self.submit(1), .sync],
       [Self.submit(1), .reply(.success), .reply(.success)], [Self.submit(1), .reply(.aborted)],
       [Self.submit(1), .reply(.success), .commandEnd, .sync],
       [Self.submit(1), .reply(.failure(sqlState: "42601")), .commandEnd, .reply(.success)],
+      Self.reached(.failure(sqlState: "53100")) + [.commandEnd, .reply(.failure(sqlState: "53100"))],
+      Self.reached(.success) + [.commandEnd, .reply(.aborted)],
       [Self.submit(1), .reply(.success), .commandEnd, .reply(.success), .commandEnd, .reply(.success)],
     ]
     for (index, events) in exchanges.enumerated() {

@@ -68,6 +68,41 @@ import Testing
     }
   }
 
+  @Test func whatFailsOnlyWhenItCommitsIsThatStatementsErrorAndNobodyElses() async throws {
+    try await TestServer.withDatabase { database in
+      try await database.execute("CREATE TABLE late (a int8 UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+      try await database.withConnection { connection in
+        let pid: Query = "SELECT pg_backend_pid()"
+        let before = try await connection.query(pid) { try $0.next(Int32.self) }
+        // Each way, twice: parsed and then prepared.
+        for _ in 0..<2 {
+          await #expect {
+            _ = try await connection.run(together: ["INSERT INTO late VALUES (\(1))", "INSERT INTO late VALUES (\(1))"])
+          } throws: { code(of: $0) == "23505" }
+          await #expect { try await connection.execute("INSERT INTO late VALUES (\(2)), (\(2))") } throws: {
+            code(of: $0) == "23505"
+          }
+        }
+        #expect(try await connection.query(pid) { try $0.next(Int32.self) } == before)
+      }
+      // On a lane others are under way.
+      let codes = await withTaskGroup { group in
+        for number in 0..<20 {
+          group.addTask {
+            do {
+              try await database.execute("INSERT INTO late VALUES (\(number)), (\(number % 2 == 0 ? number : -number))")
+              return ""
+            } catch { return code(of: error) ?? "\(error)" }
+          }
+        }
+        return await group.reduce(into: [String: Int]()) { $0[$1, default: 0] += 1 }
+      }
+      #expect(codes == ["": 10, "23505": 10])
+      #expect(try await database.query("SELECT count(*) FROM late") { try $0.next(Int.self) } == [20])
+      try await database.execute("DROP TABLE late")
+    }
+  }
+
   @Test func aTransactionCanEndTogetherWithItsLastStatements() async throws {
     try await withTable("ended") { database, count in
       try await database.withConnection { connection in
