@@ -66,6 +66,9 @@ static const unsigned char migrations_0017_erasure_sql[] = {
 static const unsigned char migrations_0018_cell_room_sql[] = {
 #embed "../../migrations/0018_cell_room.sql"
 };
+static const unsigned char migrations_0019_changed_providers_sql[] = {
+#embed "../../migrations/0019_changed_providers.sql"
+};
 static const unsigned char openapi_yaml[] = {
 #embed "../../openapi.yaml"
 };
@@ -92,6 +95,8 @@ static const ShippedFile files[] = {
     {"migrations/0016_signed_results.sql", migrations_0016_signed_results_sql, sizeof migrations_0016_signed_results_sql},
     {"migrations/0017_erasure.sql", migrations_0017_erasure_sql, sizeof migrations_0017_erasure_sql},
     {"migrations/0018_cell_room.sql", migrations_0018_cell_room_sql, sizeof migrations_0018_cell_room_sql},
+    {"migrations/0019_changed_providers.sql", migrations_0019_changed_providers_sql,
+     sizeof migrations_0019_changed_providers_sql},
     {"openapi.yaml", openapi_yaml, sizeof openapi_yaml},
 };
 

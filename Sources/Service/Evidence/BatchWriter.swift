@@ -53,16 +53,13 @@ struct BatchWriter: Sendable {
     return dispositions
   }
 
-  /// Up to so many results are taken to be new until it shows that they are not; of more, what was tried in vain costs
-  /// more than the round trip that it saves.
-  private static let allNewCountMax = 256
-
+  /// Takes results to be new until it shows that they are not.
   /// - Returns: what was stored; nil when nothing was.
   private func store(
     _ unique: [ResultStore.Candidate], of batch: [Intake.Submission], under set: FoldingSet, on connection: Connection
   ) async throws -> (ResultStore.Stored?, [[Intake.Disposition]]) {
     let now = clock.now()
-    if unique.count <= Self.allNewCountMax, !batch[0].isAtomic, !repetitions.areExpected,
+    if !batch[0].isAtomic, !repetitions.areExpected,
       let stored = try await store.storeAllNew(unique, foldingUnder: set, at: now, on: connection)
     {
       return (stored, Self.dispositions(of: batch, fresh: Set(unique.map(\.stored.id)), holders: [:]))

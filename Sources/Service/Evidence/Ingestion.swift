@@ -1,9 +1,9 @@
 import Postgres
 import RiskModel
 
-/// The statements that store a batch of results, in one transaction of two round trips: the first claims identities,
-/// the second stores what proved to be new, folds it and records the change. A few results are mostly all new: they go
-/// in one round trip, which comes to nothing when one of them is not.
+/// The statements that store a batch of results. A batch is taken to be all new at first and goes in one round trip,
+/// which comes to nothing when one result is not. Then it takes two, in one transaction: the first claims identities,
+/// the second stores what proved to be new, folds it and records the change.
 ///
 /// Each takes its rows as arrays and is as simple as can be: one large statement for all of it costs a third more, for
 /// it copies every row from step to step. Rows are claimed and folded in the order of their keys, so that two batches
@@ -12,6 +12,15 @@ import RiskModel
 enum Ingestion {
   /// Claims identities. Returns the ids of the results that are new.
   static func claiming(_ candidates: [ResultStore.Candidate]) -> Query {
+    """
+    \(claimingAll(candidates)) on conflict (provider_id, identity) do nothing
+    returning result_id
+    """
+  }
+
+  /// Claims identities that are taken to be new: fails with a unique violation when one is not. Costs PostgreSQL half
+  /// as much as to look first and then insert, and to fail costs little, for it is the first statement.
+  static func claimingAll(_ candidates: [ResultStore.Candidate]) -> Query {
     let ordered = candidates.sorted {
       ($0.stored.result.provider, $0.identity.identity) < ($1.stored.result.provider, $1.identity.identity)
     }
@@ -21,16 +30,7 @@ enum Ingestion {
         \(ordered.map { $0.stored.result.provider }), \(ordered.map { $0.identity.identity }),
         \(ordered.map { $0.stored.id }), \(ordered.map { $0.identity.digest })
       ) as sent (provider_id, identity, result_id, digest)
-      on conflict (provider_id, identity) do nothing
-      returning result_id
       """
-  }
-
-  /// Claims identities and divides by zero unless all of them were new.
-  static func claimingAll(_ candidates: [ResultStore.Candidate]) -> Query {
-    """
-    with claimed as (\(claiming(candidates))) select 1 / (count(*) = \(candidates.count))::int from claimed
-    """
   }
 
   /// Inserts results and what of them is kept beside: their evidence.

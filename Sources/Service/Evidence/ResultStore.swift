@@ -66,7 +66,11 @@ struct ResultStore: Sendable {
   func storeAllNew(
     _ candidates: [Candidate], foldingUnder set: FoldingSet, at now: Instant, on connection: Connection
   ) async throws -> Stored? {
-    try await run([Ingestion.claimingAll(candidates)], candidates, set, now, end: [], on: connection)
+    do {
+      return try await run([Ingestion.claimingAll(candidates)], candidates, set, now, end: [], on: connection)
+    } catch PostgresError.server(let failure) where failure.code == Self.uniqueViolation {
+      return nil
+    }
   }
 
   /// - Returns: nil when a condition of a statement did not hold.
@@ -93,6 +97,7 @@ struct ResultStore: Sendable {
   /// What a statement is made to fail with when its condition does not hold: SQL has no expression that raises an error
   /// of one's own.
   private static let divisionByZero = "22012"
+  private static let uniqueViolation = "23505"
 
   /// What is stored under the identities of candidates that were not new. A statement of its own, because its snapshot
   /// must see what another transaction committed while the claim waited.
