@@ -44,12 +44,15 @@ final class TestPostgres: Sendable {
     DatabaseConfiguration(connectionString: connectionString, overrides: [("dbname", name)])
   }
 
+  /// Runs something beside the service, for as long as it takes: a machine under load may copy a database for 10 s.
   func onDatabase<Value: Sendable>(
     _ name: String, _ body: @Sendable (Database) async throws -> Value
   ) async throws -> Value {
     let loop = EventLoop(name: "test-db")
     loop.start()
-    let database = Database(configuration(name), loop: loop, logger: quietLogger)
+    var configuration = configuration(name)
+    configuration.statementTimeoutMilliseconds = 0
+    let database = Database(configuration, loop: loop, logger: quietLogger)
     let result: Result<Value, any Error>
     do { result = .success(try await body(database)) } catch { result = .failure(error) }
     await database.close()
