@@ -38,10 +38,15 @@ import Testing
       var reference = Reference()
       for _ in 0..<Int.random(in: 1...6, using: &generator) {
         let count = [1, 3, 16, 17, 60].randomElement(using: &generator)!
-        let cells = (0..<count).map { _ in
+        var cells = (0..<count).map { _ in
           Self.cell(
             check: .random(in: 0..<4, using: &generator), target: .random(in: 0..<4, using: &generator),
             source: .random(in: 0..<5, using: &generator), revision: .random(in: 1...9, using: &generator))
+        }
+        // As a start reads them: each once, in the order of their names.
+        if Bool.random(using: &generator) {
+          cells = Dictionary(cells.map { ($0.key, $0) }) { first, _ in first }.values
+            .sorted { ($0.key.check, $0.key.target, $0.key.source) < ($1.key.check, $1.key.target, $1.key.source) }
         }
         let before = table.count
         let (added, hasChanged) = table.apply(cells[...], &names)

@@ -44,6 +44,51 @@ import Testing
     #expect(ended.withLock { $0 } > 0)
   }
 
+  @Test func aStartReadsCellsWhateverTheirModelsAreCalled() async throws {
+    let name = try await TestPostgres.shared.value.makeDatabase()
+    let clock = TestClock("2026-11-23T08:00:10.000Z")
+    let first = try await TestInstance.start(on: name, clock: clock.clock)
+    try await registerRelay(with: first.client)
+    let checks = ["encryption.legacy-tls-protocol", "backdoor.tool-call-rewrite"]
+    let models = [nil, "a\nb", "\n", "\u{1}", "\\", "\"'", "模型 7", String(repeating: "m", count: 128)]
+    let targets = ["acme.example", "http://api.acme.example/v1/%0A"]
+    var results: [[String: Any]] = []
+    for check in checks {
+      for model in models {
+        for target in targets {
+          let number = results.count
+          results.append(
+            ["provider": "acme", "source": "lab", "check": check, "target": target, "external_id": "\(number)",
+             "outcome": number % 3 == 0 ? "fail" : "pass", "observed_at": "2026-01-01T00:00:00Z"]
+              .merging(model.map { ["model": $0] } ?? [:]) { $1 })
+        }
+      }
+    }
+    let answer = try await first.client.post("/v1/probe-results", object: ["results": results])
+    #expect(answer.json["accepted"].integer == results.count, "\(answer.text.prefix(300))")
+    let second = try await TestInstance.start(on: name, clock: clock.clock, adminKey: first.adminKey)
+    let cells = Self.cells(of: second)
+    #expect(cells.count == results.count && cells == Self.cells(of: first))
+    let path = "/v1/providers/acme/score?detail=full"
+    let score = try await second.client.get(path).text
+    #expect(try await first.client.get(path).text == score)
+    await first.stop()
+    await second.stop()
+  }
+
+  /// What an instance has in memory of the only relay, a line for each cell.
+  private static func cells(of instance: TestInstance) -> Set<String> {
+    let parts = instance.service.parts
+    let (evidence, names) = parts.board.evidence(of: parts.registry.provider("acme")!.id)
+    let lines = evidence.cells.flatMap { methodology, table in
+      table.rows.map { row in
+        "\(methodology) \(names.checks.values[Int(row.check)]) \(table.targets[Int(row.target)]) "
+          + "\(names.sources.values[Int(row.source)]) \(row.cell) \(row.revision)"
+      }
+    }
+    return Set(lines)
+  }
+
   /// - Parameter disturb: called ten times a second meanwhile.
   private func underLoad(_ disturb: @escaping @Sendable (Database) async throws -> Void) async throws {
     let name = try await TestPostgres.shared.value.makeDatabase()

@@ -122,14 +122,8 @@ struct ResultStore: Sendable {
 
   // MARK: - Reading
 
-  /// The cells of these providers under these methodologies.
-  func cells(of providers: [Identifier], under methodologies: [String]) async throws -> [StoredCell] {
-    try await database.query(PackedCells.query(of: providers, under: methodologies), PackedCells.unpack)
-      .flatMap { $0 }
-  }
-
-  /// Shows the cells of these providers, some thousands at a time: there may be millions. Several statements are under
-  /// way at once, each of the moment at which it runs.
+  /// Shows the cells of these providers under these methodologies, those of one provider under one of them at a time:
+  /// there may be millions. Several statements are under way at once, each of the moment at which it runs.
   func eachCells(
     of providers: [Identifier], under methodologies: [String], _ take: @escaping @Sendable ([StoredCell]) -> Void
   ) async throws {
@@ -138,7 +132,9 @@ struct ResultStore: Sendable {
       for start in stride(from: 0, to: providers.count, by: Self.providersAtOnce) {
         let some = Array(providers[start..<min(providers.count, start + Self.providersAtOnce)])
         if running == Self.statementsAtOnce { try await group.next() } else { running += 1 }
-        group.addTask { take(try await cells(of: some, under: methodologies)) }
+        group.addTask {
+          try await database.query(PackedCells.query(of: some, under: methodologies), PackedCells.unpack).forEach(take)
+        }
       }
       try await group.waitForAll()
     }

@@ -90,6 +90,11 @@ struct CellTable: Sendable {
   }
 
   private mutating func merge(_ arriving: [Row]) -> Bool {
+    // As they come at the start, when nothing is here: in the order of their names.
+    if rows.isEmpty, zip(arriving, arriving.dropFirst()).allSatisfy({ $0.isBefore($1) }) {
+      rows = arriving
+      return true
+    }
     var hasChanged = false
     var merged: [Row] = []
     merged.reserveCapacity(rows.count + arriving.count)
