@@ -58,9 +58,11 @@ import Testing
         for target in targets {
           let number = results.count
           results.append(
-            ["provider": "acme", "source": "lab", "check": check, "target": target, "external_id": "\(number)",
-             "outcome": number % 3 == 0 ? "fail" : "pass", "observed_at": "2026-01-01T00:00:00Z"]
-              .merging(model.map { ["model": $0] } ?? [:]) { $1 })
+            [
+              "provider": "acme", "source": "lab", "check": check, "target": target, "external_id": "\(number)",
+              "outcome": number % 3 == 0 ? "fail" : "pass", "observed_at": "2026-01-01T00:00:00Z",
+            ]
+            .merging(model.map { ["model": $0] } ?? [:]) { $1 })
         }
       }
     }
