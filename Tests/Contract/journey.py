@@ -27,12 +27,13 @@ def generated(description, configuration, folder):
 
 
 def started(program, data, log):
-    """The running service and its address."""
+    """The service, ready, and its address: it listens before it has loaded."""
     service = subprocess.Popen([program, "serve", "--listen", "127.0.0.1:0", "--data-dir", data], stderr=log.open("w"))
     for _ in range(600):
-        lines = [line for line in log.read_text().splitlines() if line.startswith("relayrisk listens on ")]
-        if lines:
-            return service, lines[0].rsplit(" ", 1)[1]
+        lines = log.read_text().splitlines()
+        addresses = [line.rsplit(" ", 1)[1] for line in lines if line.startswith("relayrisk listens on ")]
+        if addresses and any(line.endswith(" info ready") for line in lines):
+            return service, addresses[0]
         if service.poll() is not None:
             break
         time.sleep(0.1)
