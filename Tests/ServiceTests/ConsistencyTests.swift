@@ -44,7 +44,7 @@ import Testing
     #expect(ended.withLock { $0 } > 0)
   }
 
-  @Test func aStartReadsCellsWhateverTheirModelsAreCalled() async throws {
+  @Test func aStartReadsCellsWhateverTheirChecksAndModelsAreCalled() async throws {
     let name = try await TestPostgres.shared.value.makeDatabase()
     let clock = TestClock("2026-11-23T08:00:10.000Z")
     let first = try await TestInstance.start(on: name, clock: clock.clock)
@@ -74,8 +74,15 @@ import Testing
     let path = "/v1/providers/acme/score?detail=full"
     let score = try await second.client.get(path).text
     #expect(try await first.client.get(path).text == score)
+    // Of the name of a check a methodology says only how long it may be.
+    try await first.database.execute(
+      "update evidence_cell set check_id = e'a\\nb' where check_id = 'backdoor.tool-call-rewrite'")
+    let third = try await TestInstance.start(on: name, clock: clock.clock, adminKey: first.adminKey)
+    let renamed = cells.map { $0.replacingOccurrences(of: "backdoor.tool-call-rewrite", with: "a\nb") }
+    #expect(Self.cells(of: third) == Set(renamed))
     await first.stop()
     await second.stop()
+    await third.stop()
   }
 
   /// What an instance has in memory of the only relay, a line for each cell.

@@ -6,9 +6,8 @@ import RiskModel
 /// row and a column of their own cost each several times what stands in them.
 enum PackedCells {
   /// Reads the cells of each provider under each methodology by the table's key, in whose order they come: grouping
-  /// those of many providers at once would sort them all. To join columns first and collect them then, or to collect
-  /// bytes where the texts themselves will do, takes PostgreSQL a third longer. Ids of checks and addresses are made of
-  /// printable characters, and no text holds the byte 0.
+  /// those of many providers at once would sort them all. To join columns first and collect them then takes PostgreSQL
+  /// longer. A text never holds the byte 0, and may hold any other.
   static func query(of providers: [Identifier], under methodologies: [String]) -> Query {
     """
     select provider, methodology, packed.*
@@ -16,8 +15,8 @@ enum PackedCells {
     cross join lateral (
       select string_agg(uuid_send(source_id), ''), string_agg(timestamptz_send(newest), ''),
         string_agg(float8send(fail_weight), ''), string_agg(float8send(pass_weight), ''),
-        string_agg(int8send(revision), ''), textsend(string_agg(check_id, e'\\n')),
-        textsend(string_agg(target, e'\\n')), string_agg(textsend(model), '\\x00')
+        string_agg(int8send(revision), ''), string_agg(textsend(check_id), '\\x00'),
+        string_agg(textsend(target), '\\x00'), string_agg(textsend(model), '\\x00')
       from evidence_cell where provider_id = provider and evidence_cell.methodology = methodology.methodology
       having count(*) > 0
     ) as packed
@@ -34,9 +33,9 @@ enum PackedCells {
     let failWeights = try Words(&row)
     let passWeights = try Words(&row)
     let revisions = try Words(&row)
-    var checks = Texts(try row.next([UInt8].self), separator: UInt8(ascii: "\n"))
-    var targets = Texts(try row.next([UInt8].self), separator: UInt8(ascii: "\n"))
-    var models = Texts(try row.next([UInt8].self), separator: 0)
+    var checks = Texts(try row.next([UInt8].self))
+    var targets = Texts(try row.next([UInt8].self))
+    var models = Texts(try row.next([UInt8].self))
     let count = revisions.count
     guard sources.count == 2 * count, [newest, failWeights, passWeights].allSatisfy({ $0.count == count }) else {
       throw PostgresError.decoding(DecodingFailure(column: 2, reason: "columns of cells are of different lengths"))
@@ -68,23 +67,18 @@ enum PackedCells {
     }
   }
 
-  /// Texts with a byte between them that none of them holds. The same one comes many times in a row: it is neither
-  /// checked nor stored twice.
+  /// Texts with a byte 0 between them. The same one comes many times in a row: it is neither checked nor stored twice.
   private struct Texts {
     private let bytes: [UInt8]
-    private let separator: Int32
     private var position = 0
     private var last = ""
 
-    init(_ bytes: [UInt8], separator: UInt8) {
-      self.bytes = bytes
-      self.separator = Int32(separator)
-    }
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
 
     mutating func next() -> String {
       bytes.withUnsafeBytes { bytes in
         let rest = UnsafeRawBufferPointer(rebasing: bytes[min(position, bytes.count)...])
-        let end = rest.isEmpty ? nil : memchr(rest.baseAddress!, separator, rest.count)
+        let end = rest.isEmpty ? nil : memchr(rest.baseAddress!, 0, rest.count)
         let count = end.map { UnsafeRawPointer($0) - rest.baseAddress! } ?? rest.count
         position += count + 1
         let isSame = last.utf8.withContiguousStorageIfAvailable { last in
